@@ -1,0 +1,202 @@
+"""The one error tree.
+
+    MediagateError
+    ├── CallerError                      the caller can mend it; never retried
+    │   ├── InvalidRequest               422
+    │   │   ├── InvalidWebhook           400  malformed webhook
+    │   │   ├── TooManyFiles             422
+    │   │   ├── HashMismatch             422
+    │   │   ├── SizeMismatch             422
+    │   │   └── IdempotencyKeyReused     422
+    │   ├── TooLarge                     413
+    │   ├── UnsupportedType              415
+    │   ├── NotAuthenticated             401
+    │   │   └── BadSignature             401  unsigned, forged or stale
+    │   ├── NotAllowed                   403
+    │   │   └── WrongUploadToken         403
+    │   ├── NotFound                     404
+    │   │   └── ObjectMissing            404 to a caller; in an activity: the store has no such object
+    │   ├── Conflict                     409
+    │   │   ├── NotUploaded              409
+    │   │   └── RequestInProgress        409
+    │   └── Expired                      410
+    ├── Unavailable                      503  infrastructure or vendor trouble; retried, alerts
+    │   ├── StorageUnavailable
+    │   ├── DatabaseUnavailable
+    │   ├── WorkflowsUnavailable
+    │   ├── VendorUnavailable
+    │   └── MailUnavailable
+    └── BrokenInvariant                  500  a bug or tampering; fails the run, named by `FailureKind`
+        ├── IllegalTransition
+        ├── ObjectCorrupt
+        └── PoisonedFile
+
+A class answers two questions: can the same call succeed if it is tried again (`retryable`), and what does a caller see
+(`status`, `code` and the message). The first line of the docstring is the default message. The tree is translated at
+two borders only: `activities/_border.py` (to Temporal) and `api/problems.py` (to RFC 9457 problem documents).
+"""
+
+import re
+from typing import ClassVar
+
+
+class MediagateError(Exception):
+    """Something went wrong."""
+
+    retryable: ClassVar[bool] = False
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
+        """`retry_after`: seconds after which another try makes sense, where the other side said so."""
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+    @property
+    def code(self) -> str:
+        """The stable, machine-readable name: the class name in snake case."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    @property
+    def title(self) -> str:
+        """A short text that is the same for every occurrence."""
+        return self.code.replace("_", " ").capitalize()
+
+
+class CallerError(MediagateError):
+    """The request cannot be carried out as it was sent."""
+
+    status = 400
+
+
+class InvalidRequest(CallerError):
+    """The request is not valid."""
+
+    status = 422
+
+
+class InvalidWebhook(InvalidRequest):
+    """The webhook body is not a vendor result this gate understands."""
+
+    status = 400
+
+
+class TooManyFiles(InvalidRequest):
+    """More files than one request may carry."""
+
+
+class HashMismatch(InvalidRequest):
+    """The SHA-256 does not match the object that was stored."""
+
+
+class SizeMismatch(InvalidRequest):
+    """The size does not match the object that was stored."""
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """This Idempotency-Key was used with another request body."""
+
+
+class TooLarge(CallerError):
+    """The body is larger than the limit."""
+
+    status = 413
+
+
+class UnsupportedType(CallerError):
+    """This content type is not accepted here."""
+
+    status = 415
+
+
+class NotAuthenticated(CallerError):
+    """A valid API key is needed: `Authorization: Bearer <key>`."""
+
+    status = 401
+
+
+class BadSignature(NotAuthenticated):
+    """The signature is missing, wrong or too old."""
+
+
+class NotAllowed(CallerError):
+    """This key is not allowed to do that."""
+
+    status = 403
+
+
+class WrongUploadToken(NotAllowed):
+    """The upload token does not belong to this upload."""
+
+
+class NotFound(CallerError):
+    """There is no such thing here."""
+
+    status = 404
+
+
+class ObjectMissing(NotFound):
+    """The object store has no object under this key."""
+
+
+class Conflict(CallerError):
+    """The present state does not allow that."""
+
+    status = 409
+
+
+class NotUploaded(Conflict):
+    """The object has not been uploaded yet: send it to the presigned URL first."""
+
+
+class RequestInProgress(Conflict):
+    """A request with this Idempotency-Key is still being worked on."""
+
+
+class Expired(CallerError):
+    """The time for this has run out."""
+
+    status = 410
+
+
+class Unavailable(MediagateError):
+    """A part this needs does not answer at the moment; try again."""
+
+    retryable = True
+    status = 503
+
+
+class StorageUnavailable(Unavailable):
+    """The object store does not answer at the moment; try again."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer at the moment; try again."""
+
+
+class WorkflowsUnavailable(Unavailable):
+    """The workflow service does not answer at the moment; try again."""
+
+
+class VendorUnavailable(Unavailable):
+    """The moderation vendor does not answer at the moment; try again."""
+
+
+class MailUnavailable(Unavailable):
+    """The mail server does not take the message at the moment; try again."""
+
+
+class BrokenInvariant(MediagateError):
+    """Something that must always hold does not."""
+
+
+class IllegalTransition(BrokenInvariant):
+    """The media may not go from its present status to the one asked for."""
+
+
+class ObjectCorrupt(BrokenInvariant):
+    """An object's bytes do not have the SHA-256 that was recorded for them."""
+
+
+class PoisonedFile(BrokenInvariant):
+    """Working on this file ended its worker again and again."""

@@ -1,0 +1,167 @@
+"""Frozen values that travel between the parts and inside Temporal payloads. Fields are only ever added, with defaults.
+
+Lengths are pixels of the upright picture, sizes are bytes, digests are lower-case hex SHA-256.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MIB = 1024 * 1024
+
+
+class Value(BaseModel):
+    """A frozen value that ignores fields it does not know, so that old code reads new payloads."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Status(StrEnum):
+    """Where a media item stands; the legal transitions are in `mediagate.media.lifecycle`."""
+
+    AWAITING_UPLOAD = "awaiting_upload"
+    ACCEPTED = "accepted"
+    PROCESSING = "processing"
+    AWAITING_MODERATION = "awaiting_moderation"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    TRASHED = "trashed"
+    ERASED = "erased"
+
+
+class Verdict(StrEnum):
+    """The outcome of a decision. `review` is no end: a person decides next."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    QUARANTINE = "quarantine"
+    REVIEW = "review"
+
+
+class Refusal(StrEnum):
+    """Why a file is refused before moderation. The value is the public `reason`."""
+
+    EMPTY = "empty_file"
+    TOO_LARGE = "file_too_large"
+    OBJECT_MISSING = "object_missing"
+    HASH_MISMATCH = "hash_mismatch"
+    UNKNOWN_TYPE = "unknown_type"
+    TYPE_MISMATCH = "type_mismatch"
+    TRUNCATED = "truncated_file"
+    CORRUPT = "corrupt_file"
+    TRAILING_DATA = "trailing_data"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    ABSURD_DIMENSIONS = "absurd_dimensions"
+    TOO_MANY_FRAMES = "too_many_frames"
+
+
+class Limits(Value):
+    """Bounds that are checked on the header, before anything is decoded."""
+
+    max_bytes: int = 64 * MIB
+    max_pixels: int = 64_000_000
+    max_edge: int = 30_000
+
+
+class VariantName(StrEnum):
+    """The pictures made of one upload."""
+
+    ORIGINAL = "original"
+    MEDIUM = "medium"
+    THUMB = "thumb"
+    MODERATION = "moderation"
+    """Unmarked; what vendors and moderators see; never public."""
+
+
+class VariantSpec(Value):
+    """What a variant may be at most. Never upscaled; dimensions step down when the quality floor is reached."""
+
+    name: VariantName
+    max_edge: int
+    quality: int = Field(description="JPEG quality asked for, 1..95")
+    max_bytes: int
+    min_quality: int = Field(40, description="the floor below which dimensions give way instead")
+
+
+# Rows I1 of the requirements; the moderation copy is ours.
+ORIGINAL = VariantSpec(name=VariantName.ORIGINAL, max_edge=4000, quality=90, max_bytes=2 * MIB)
+MEDIUM = VariantSpec(name=VariantName.MEDIUM, max_edge=600, quality=85, max_bytes=100 * 1024)
+THUMB = VariantSpec(name=VariantName.THUMB, max_edge=150, quality=80, max_bytes=30 * 1024)
+MODERATION = VariantSpec(name=VariantName.MODERATION, max_edge=2048, quality=85, max_bytes=1 * MIB)
+
+
+class Position(StrEnum):
+    """Where a watermark stands; `tile` repeats it over the whole picture."""
+
+    TOP_LEFT = "top-left"
+    TOP = "top"
+    TOP_RIGHT = "top-right"
+    LEFT = "left"
+    CENTER = "center"
+    RIGHT = "right"
+    BOTTOM_LEFT = "bottom-left"
+    BOTTOM = "bottom"
+    BOTTOM_RIGHT = "bottom-right"
+    TILE = "tile"
+
+
+class WatermarkSpec(Value):
+    """A library's mark: a text, or an image object (PNG with alpha) in the store; the image wins if both are set."""
+
+    text: str = ""
+    image_key: str | None = None
+    position: Position = Position.BOTTOM_RIGHT
+    opacity: float = Field(0.5, ge=0, le=1)
+    scale: float = Field(0.2, gt=0, le=1, description="width of the mark as a share of the picture's width")
+    margin: float = Field(0.02, ge=0, le=0.5, description="distance from the edges as a share of the shorter edge")
+    variants: tuple[VariantName, ...] = (VariantName.ORIGINAL,)
+
+    @property
+    def empty(self) -> bool:
+        """True if there is nothing to draw."""
+        return not (self.text or self.image_key) or self.opacity == 0
+
+
+class PhotoFacts(Value):
+    """Metadata facts; stored apart and never shipped in variants, except credit and copyright."""
+
+    camera: str = ""
+    taken_at: datetime | None = None
+    has_gps: bool = False
+    credit: str = ""
+    copyright: str = ""
+
+
+class ImageFacts(Value):
+    """What the header says of a picture that was not refused."""
+
+    format: str = Field(description="jpeg, png, webp or gif")
+    content_type: str
+    width: int
+    height: int
+    frames: int = 1
+    orientation: int = Field(1, description="EXIF orientation 1..8 as stored; width and height are already upright")
+    has_alpha: bool = False
+    decode_bytes: int = Field(0, description="predicted peak memory of a full decode, in bytes")
+    photo: PhotoFacts = PhotoFacts()
+
+
+class Variant(Value):
+    """One line of the variant manifest."""
+
+    name: VariantName
+    format: str = "jpeg"
+    width: int
+    height: int
+    bytes: int
+    quality: int
+    sha256: str
+    engine: str = Field("", description="name and version of the pipeline that made it; stale ones are found by it")
+    trade: str = Field("", description="what gave way to meet the byte cap; empty if nothing did")
+    trials: int = Field(1, description="encodes that the byte cap took")
+    key: str = Field("", description="object key where the bytes stand now")

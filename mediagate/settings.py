@@ -1,0 +1,104 @@
+"""Everything that is read from the environment, in one class.
+
+`TEMPORAL_*` is not here: the SDK's own environment configuration reads it (`mediagate/temporal.py`).
+Durations are seconds, sizes are bytes. Every variable is described in `docs/configuration.md`, which is made from this.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, computed_field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+Comma = Annotated[tuple[str, ...], NoDecode]
+
+
+def _state_dir() -> Path:
+    return Path(os.environ.get("MEDIAGATE_STATE_DIR", ".mediagate")).absolute()
+
+
+class Settings(BaseSettings):
+    """Settings of every process; `MEDIAGATE_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="MEDIAGATE_", extra="ignore", frozen=True)
+
+    environment: str = Field("development", description="development, staging or production")
+    state_dir: Path = Field(default_factory=_state_dir, description="where `dev` and `demo` keep their state")
+
+    # Postgres
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://postgres@127.0.0.1:5432/mediagate"), description="libpq URL of the database"
+    )
+    database_pool: int = Field(10, ge=1, description="connections kept per process")
+
+    # S3
+    s3_url: str = Field("http://127.0.0.1:9000", description="endpoint of the object store as this process sees it")
+    s3_public_url: str | None = Field(None, description="endpoint as uploaders see it; default: the same")
+    s3_access_key: SecretStr = SecretStr("mediagate")
+    s3_secret_key: SecretStr = SecretStr("mediagate-local")
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "mediagate"
+    s3_presign: str = Field("post", pattern="^(post|put)$", description="put: for stores without POST policies")
+
+    # HTTP
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=0, le=65535)
+    public_url: str = Field("http://127.0.0.1:8000", description="how callers and vendors reach the API")
+    delivery_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="comma-separated keys that sign delivery URLs; the first signs, all verify"
+    )
+    delivery_expires: int = Field(3600, ge=1, description="lifetime of a signed delivery URL")
+    temporal_ui_url: str | None = Field(None, description="base URL of the Temporal Web UI, for links")
+
+    # Limits
+    max_file_size: int = Field(64 * MIB, ge=1)
+    max_files_per_request: int = Field(20, ge=1)
+    max_pixels: int = Field(64_000_000, ge=1, description="width × height × frames looked at")
+    max_edge: int = Field(30_000, ge=1, description="longest edge in pixels")
+    upload_expires: int = Field(900, ge=1, description="lifetime of a presigned upload")
+
+    # Moderation vendor (generic webhook vendor)
+    vendor_name: str = "simulated"
+    vendor_url: str = Field("http://127.0.0.1:8099", description="where files are submitted and polled")
+    vendor_api_key: SecretStr = SecretStr("")
+    vendor_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="comma-separated whsec_… secrets; more than one during a rotation"
+    )
+    vendor_wait: float = Field(600, gt=0, description="how long to wait for a webhook before the vendor is polled")
+    vendor_polls: int = Field(3, ge=1, description="polls without an answer before a person is asked")
+    review_deadline: float = Field(86_400, gt=0, description="how long a review may take before the default verdict")
+
+    # Notifications
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 1025
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_tls: bool = Field(False, description="STARTTLS")
+    mail_from: str = "mediagate@localhost"
+    admin_mails: Comma = Field((), description="comma-separated addresses of admins")
+
+    # Worker
+    cpu_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    memory_budget: int = Field(0, ge=0, description="bytes that decoded pictures may take; 0: a quarter of the RAM")
+    cache_bytes: int = Field(2 * 1024 * MIB, ge=0, description="disk bytes for downloaded sources")
+    cache_dir: Path | None = Field(None, description="folder of that cache; default: in the state folder")
+    shutdown_grace: float = Field(30, ge=0, description="how long running activities may finish after SIGTERM")
+    metrics_address: str | None = Field(None, description="host:port for the worker's Prometheus metrics")
+
+    # Logs
+    log_level: str = "INFO"
+    log_format: str = Field("json", pattern="^(json|console)$")
+
+    @field_validator("delivery_secrets", "vendor_webhook_secrets", "admin_mails", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def uploads_url(self) -> str:
+        """Endpoint that presigned URLs name."""
+        return self.s3_public_url or self.s3_url
