@@ -1,0 +1,152 @@
+"""The worker process: `python worker.py --role all|flow|io|cpu|vendor`.
+
+SIGTERM or SIGINT drains: nothing new is taken, running activities may finish within `MEDIAGATE_SHUTDOWN_GRACE`
+seconds; a second signal quits at once. A fatal error of any worker ends the process with a non-zero code.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+
+from activities._border import Border
+from activities.deps import Deps
+from activities.registry import build_activities
+from activities.sources import SourceCache
+from db.session import Database
+from mediagate import temporal, wiring
+from mediagate.access.delivery import DeliverySigner
+from mediagate.imaging import MemoryBudget
+from mediagate.settings import Settings
+from mediagate.telemetry import configure_logging
+from workflows.client import Flows
+from workflows.names import DEFAULT_PREFIX, Role, task_queue
+from workflows.sweep import SweepWorkflow
+from workflows.upload import UploadWorkflow
+
+log = structlog.get_logger()
+
+WORKFLOWS = (UploadWorkflow, SweepWorkflow)
+
+IO_SLOTS = 20
+VENDOR_SLOTS = 10
+WORKFLOW_TASKS = 20
+"""More only queue behind one another: workflow code shares one interpreter."""
+
+
+@asynccontextmanager
+async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT_PREFIX) -> AsyncIterator[Deps]:
+    """The outside world of the activities, closed at the end of the block."""
+    async with AsyncExitStack() as stack:
+        db = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
+        stack.push_async_callback(db.close)
+        store = wiring.open_store(settings)
+        stack.callback(store.close)
+        vendor = await stack.enter_async_context(wiring.open_vendor(settings))
+        cpu = stack.enter_context(ThreadPoolExecutor(settings.cpu_slots, thread_name_prefix="cpu"))
+        cache = settings.cache_dir or settings.state_dir / "cache" / "sources"
+        yield Deps(
+            settings=settings,
+            db=db,
+            store=store,
+            sources=SourceCache(cache, store, max_bytes=settings.cache_bytes),
+            vendors={vendor.name: vendor},
+            mailer=wiring.open_mailer(settings),
+            flows=Flows(client, prefix=prefix),
+            memory=MemoryBudget(settings.memory_budget or _quarter_of_ram()),
+            cpu=cpu,
+            signer=DeliverySigner(settings.delivery_secrets),
+        )
+
+
+def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: str = DEFAULT_PREFIX) -> list[Worker]:
+    """One worker for each role, with slots sized by what the role uses up."""
+    activities = build_activities(deps)
+    slots = {
+        Role.FLOW: IO_SLOTS,
+        Role.IO: IO_SLOTS,
+        # One more than there are threads: the next picture is downloaded while the cores are busy.
+        Role.CPU: deps.settings.cpu_slots + 1,
+        Role.VENDOR: VENDOR_SLOTS,
+    }
+    return [
+        Worker(
+            client,
+            task_queue=task_queue(prefix, role),
+            workflows=WORKFLOWS if role is Role.FLOW else (),
+            activities=activities[role],
+            interceptors=[Border()],
+            max_concurrent_workflow_tasks=WORKFLOW_TASKS if role is Role.FLOW else None,
+            max_concurrent_activities=None if role is Role.FLOW else slots[role],
+            max_concurrent_local_activities=slots[role] if role is Role.FLOW else None,
+            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+            activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+            no_remote_activities=role is Role.FLOW,
+            graceful_shutdown_timeout=timedelta(seconds=deps.settings.shutdown_grace),
+        )
+        for role in roles
+    ]
+
+
+async def run(settings: Settings, roles: Sequence[Role]) -> int:
+    """Work until a signal comes; 0 after a clean drain, 1 after a fatal error."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_or_quit, stop, number)
+    client = await temporal.connect(metrics_address=settings.metrics_address)
+    async with open_deps(settings, client) as deps:
+        if Role.FLOW in roles:
+            await deps.flows.ensure_sweep()
+        workers = build_workers(client, deps, roles)
+        runs = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
+        log.info("worker.started", queues=[worker.task_queue for worker in workers])
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([*runs, stopped], return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in runs if task.done()]
+        log.info("worker.draining", grace=settings.shutdown_grace)
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        outcomes = await asyncio.gather(*runs, return_exceptions=True)
+    for task in failed:
+        log.error("worker.fatal", queue=task.get_name(), error=repr(task.exception()))
+    log.info("worker.stopped")
+    return 1 if failed or any(isinstance(outcome, BaseException) for outcome in outcomes) else 0
+
+
+def _stop_or_quit(stop: asyncio.Event, number: int) -> None:
+    if stop.is_set():
+        os._exit(128 + number)
+    stop.set()
+
+
+def _quarter_of_ram() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+def main() -> None:
+    """Entry point of the process."""
+    parser = argparse.ArgumentParser(prog="worker.py", description="Run Mediagate's workflows and activities.")
+    parser.add_argument(
+        "--role",
+        choices=["all", *Role],
+        default="all",
+        help="which task queues to serve: flow (workflows), io (objects, mail), cpu (pictures), vendor, or all of them",
+    )
+    chosen = parser.parse_args().role
+    settings = Settings()
+    configure_logging(settings, process=f"worker-{chosen}")
+    roles = list(Role) if chosen == "all" else [Role(chosen)]
+    sys.exit(asyncio.run(run(settings, roles)))
+
+
+if __name__ == "__main__":
+    main()

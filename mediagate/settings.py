@@ -5,13 +5,14 @@ Durations are seconds, sizes are bytes. Every variable is described in `docs/con
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, computed_field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-MIB = 1024 * 1024
+from mediagate.media.values import MIB, Limits
 
 Comma = Annotated[tuple[str, ...], NoDecode]
 
@@ -102,3 +103,8 @@ class Settings(BaseSettings):
     def uploads_url(self) -> str:
         """Endpoint that presigned URLs name."""
         return self.s3_public_url or self.s3_url
+
+    def limits(self, overrides: Mapping[str, Any]) -> Limits:
+        """The limits of a library whose settings may override the process's own."""
+        own = {"max_bytes": self.max_file_size, "max_pixels": self.max_pixels, "max_edge": self.max_edge}
+        return Limits.model_validate({**own, **overrides.get("limits", {})})

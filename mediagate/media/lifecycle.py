@@ -1,6 +1,6 @@
 """Which status may follow which: the only table of it.
 
-    awaiting_upload ─▶ accepted ─▶ processing ─▶ awaiting_moderation ─▶ (in_review) ─▶ approved | rejected | quarantined
+awaiting_upload ─▶ accepted ─▶ processing ─▶ awaiting_moderation ─▶ (in_review) ─▶ approved | rejected | quarantined
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from mediagate.media.values import Status, Verdict
 
 S = Status
 
-_WORK = {S.ACCEPTED, S.PROCESSING, S.AWAITING_MODERATION, S.IN_REVIEW}
+WORK = frozenset({S.ACCEPTED, S.PROCESSING, S.AWAITING_MODERATION, S.IN_REVIEW})
+"""An upload whose run is, or will be, at work on it."""
 
 # A refused file goes to `rejected` (or, poisoned, to `quarantined`) from any working status, a broken invariant to
 # `failed`, and a repair by the CLI resumes a failed item anywhere in the work.
@@ -23,7 +24,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     S.APPROVED: frozenset({S.IN_REVIEW, S.REJECTED, S.QUARANTINED, S.TRASHED, S.ERASED}),
     S.REJECTED: frozenset({S.IN_REVIEW, S.APPROVED, S.QUARANTINED, S.TRASHED, S.ERASED}),
     S.QUARANTINED: frozenset({S.IN_REVIEW, S.APPROVED, S.REJECTED, S.TRASHED, S.ERASED}),
-    S.FAILED: frozenset(_WORK | {S.APPROVED, S.REJECTED, S.QUARANTINED, S.TRASHED, S.ERASED}),
+    S.FAILED: frozenset(WORK | {S.APPROVED, S.REJECTED, S.QUARANTINED, S.TRASHED, S.ERASED}),
     S.EXPIRED: frozenset({S.ERASED}),
     S.TRASHED: frozenset({S.APPROVED, S.REJECTED, S.QUARANTINED, S.ERASED}),
     S.ERASED: frozenset(),

@@ -1,0 +1,35 @@
+"""What activities work with; made once per worker, by `worker.py` or a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # heavy, and workflow files import this module
+    from activities.sources import SourceCache
+    from db.session import Database
+    from mediagate.access.delivery import DeliverySigner
+    from mediagate.imaging import MemoryBudget
+    from mediagate.notify.message import Mailer
+    from mediagate.settings import Settings
+    from mediagate.storage.store import ObjectStore
+    from mediagate.vendors.interface import ModerationVendor
+    from workflows.client import Flows
+
+
+@dataclass(frozen=True)
+class Deps:
+    """The outside world of the activities."""
+
+    settings: Settings
+    db: Database
+    store: ObjectStore
+    sources: SourceCache
+    vendors: Mapping[str, ModerationVendor]
+    mailer: Mailer
+    flows: Flows
+    memory: MemoryBudget
+    cpu: Executor
+    signer: DeliverySigner

@@ -1,0 +1,136 @@
+"""Files go where the verdict says: copy, verify by reading back, commit the row, delete the source.
+
+A crash between any two of these leaves either the old place or both places; the next attempt finds what is there and
+goes on. Nothing is deleted before the row points at the verified copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from temporalio import activity
+
+from activities import heartbeats
+from mediagate.errors import ObjectCorrupt, ObjectMissing, StorageUnavailable
+from mediagate.media.lifecycle import status_for
+from mediagate.media.values import Refusal, Status, VariantName
+from mediagate.storage import keys
+from workflows.messages import FileInput, FileResult
+
+if TYPE_CHECKING:
+    from activities.deps import Deps
+    from db.tables import Media, MediaVariant
+
+
+_UNMOVABLE = frozenset({Refusal.OBJECT_MISSING, Refusal.HASH_MISMATCH})
+"""Refusals after which the master is not what was recorded: it stays where it is, private, for a person to look at."""
+
+
+@dataclass(frozen=True)
+class _Move:
+    source: str
+    target: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where everything goes; made from the row, so that it is the same each time until the row is committed."""
+
+    status: Status
+    variants: dict[str, _Move]
+    master: _Move | None
+    backup: _Move | None
+    obsolete: tuple[str, ...]
+
+    @property
+    def copies(self) -> list[_Move]:
+        """Every copy to be made, the backup before all others."""
+        moves = [self.backup, self.master, *self.variants.values()]
+        return [move for move in moves if move and move.source != move.target]
+
+
+class Filing:
+    """The last place of every file."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    @activity.defn
+    async def file_media(self, job: FileInput) -> FileResult:
+        """File the item by its verdict. Idempotent: an attempt after the commit only deletes what is left over.
+
+        Raises:
+            ObjectCorrupt: a source's bytes are not those that were recorded; nothing was deleted.
+        """
+        media_id = UUID(job.media_id)
+        async with heartbeats.every(5):
+            async with self._deps.db.transaction() as tx:
+                media = await tx.media.get(media_id)
+                variants = await tx.media.variants(media_id)
+            plan = _plan(media, variants, job)
+            for move in plan.copies:
+                await self._copy_verified(move)
+            await self._commit(media_id, plan, job.reason)
+            for key in plan.obsolete:
+                await self._deps.store.delete(key)
+        return FileResult(status=plan.status, objects=len(plan.copies))
+
+    async def _copy_verified(self, move: _Move) -> None:
+        """Copy unless a verified copy stands there; read the copy back and compare."""
+        store = self._deps.store
+        try:
+            if await store.sha256(move.target) == move.sha256:
+                return
+        except ObjectMissing:
+            pass
+        await store.copy(move.source, move.target)
+        if await store.sha256(move.target) == move.sha256:
+            return
+        if await store.sha256(move.source) != move.sha256:
+            raise ObjectCorrupt(f"The object {move.source} no longer has the SHA-256 that was recorded for it.")
+        raise StorageUnavailable(f"The copy {move.target} does not read back as it was written.")
+
+    async def _commit(self, media_id: UUID, plan: _Plan, reason: str) -> None:
+        from db.tables import now
+
+        async with self._deps.db.transaction() as tx:
+            media = await tx.media.get(media_id, lock=True)
+            await tx.media.move(media, plan.status, reason=reason)
+            media.filed_at = media.filed_at or now()
+            if plan.master:
+                media.master_key = plan.master.target
+            if plan.backup:
+                media.backup_key = plan.backup.target
+            for row in await tx.media.variants(media_id):
+                if row.name in plan.variants:
+                    row.key = plan.variants[row.name].target
+            if plan.status is Status.APPROVED:
+                await tx.media.drop_variant(media_id, VariantName.MODERATION)
+            await tx.media.record(media_id, f"filed:{plan.status.value}", "filed", {"objects": len(plan.variants)})
+
+
+def _plan(media: Media, variants: Sequence[MediaVariant], job: FileInput) -> _Plan:
+    """Approved: the marked pictures become public, the clean master stays private, the moderation copy goes.
+
+    Rejected or quarantined: the master is backed up, and everything moves out of the public's reach together.
+    """
+    status = status_for(job.verdict)
+    approved = status is Status.APPROVED
+    media_id = str(media.id)
+    moves = {
+        row.name: _Move(row.key, keys.filed(job.library, status, media_id, row.name), row.sha256)
+        for row in variants
+        if not (approved and row.name == VariantName.MODERATION)
+    }
+    master = backup = None
+    obsolete = [keys.staging(media_id), *(keys.work(media_id, name) for name in VariantName)]
+    obsolete += [move.source for move in moves.values() if move.source != move.target]
+    if media.master_key and media.sha256 and not approved and job.reason not in _UNMOVABLE:
+        master = _Move(media.master_key, keys.filed(job.library, status, media_id, "source"), media.sha256)
+        backup = _Move(media.master_key, keys.backup(job.library, media_id, media.sha256), media.sha256)
+        obsolete.append(keys.master(job.library, media_id))
+    return _Plan(status, moves, master, backup, tuple(obsolete))

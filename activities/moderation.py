@@ -1,0 +1,89 @@
+"""Words exchanged with the moderation vendor."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from temporalio import activity
+
+from mediagate.access.delivery import Purpose, file_url
+from mediagate.media.values import Status, VariantName
+from mediagate.moderation.findings import VendorEvent
+from workflows.messages import MediaRef, PollResult, SubmitResult
+from workflows.names import workflow_id
+
+if TYPE_CHECKING:
+    from activities.deps import Deps
+    from db.tables import Media
+    from mediagate.vendors.interface import ModerationVendor, Submission
+
+COPY_LIFETIME = 24 * 3600
+"""Seconds for which a vendor may fetch the moderation copy, as long as the item is under moderation."""
+
+
+class Moderation:
+    """Submission and polling."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    @property
+    def _vendor(self) -> ModerationVendor:
+        return self._deps.vendors[self._deps.settings.vendor_name]
+
+    @activity.defn
+    async def submit_for_moderation(self, ref: MediaRef) -> SubmitResult:
+        """Hand the vendor a signed URL of the moderation copy; the media id makes a second submission the same one.
+
+        The row says `awaiting_moderation` before the vendor is called, because the URL can be read only in that
+        status and the vendor's answer may come before its receipt. Events that came earlier still are picked up from
+        the inbox.
+        """
+        media_id = UUID(ref.media_id)
+        async with self._deps.db.transaction() as tx:
+            media = await tx.media.get(media_id, lock=True)
+            copy = await tx.media.variant(media_id, VariantName.MODERATION)
+            if media.status == Status.PROCESSING or media.status == Status.FAILED:
+                await tx.media.move(media, Status.AWAITING_MODERATION)
+        receipt = await self._vendor.submit(self._submission(ref, media, copy.sha256 if copy else ""))
+        async with self._deps.db.transaction() as tx:
+            media = await tx.media.get(media_id, lock=True)
+            media.vendor_reference = receipt.reference
+            await tx.media.record(
+                media_id, f"submitted:{self._vendor.name}", "submitted", {"vendor": self._vendor.name}
+            )
+            stored = await tx.inbox.of_media(media_id)
+        early = [VendorEvent.model_validate(row.event) for row in stored]
+        return SubmitResult(vendor=self._vendor.name, reference=receipt.reference, events=(*receipt.events, *early))
+
+    @activity.defn
+    async def poll_vendor(self, ref: MediaRef) -> PollResult:
+        """Ask the vendor for a result whose webhook did not come. Reads only."""
+        events = await self._vendor.poll(ref.media_id)
+        async with self._deps.db.transaction() as tx:
+            key = f"polled:{activity.info().activity_id}"
+            await tx.media.record(UUID(ref.media_id), key, "polled", {"events": len(events)})
+        return PollResult(events=tuple(events))
+
+    def _submission(self, ref: MediaRef, media: Media, sha256: str) -> Submission:
+        from mediagate.vendors.interface import Submission
+
+        settings = self._deps.settings
+        query = self._deps.signer.query(
+            ref.media_id,
+            VariantName.MODERATION.value,
+            purpose=Purpose.MODERATION,
+            expires_at=int(time.time()) + COPY_LIFETIME,
+        )
+        return Submission(
+            media_id=ref.media_id,
+            workflow_id=workflow_id(ref.media_id),
+            tracking_id=ref.tracking_id,
+            media_url=file_url(settings.public_url, ref.media_id, VariantName.MODERATION, query),
+            callback_url=f"{settings.public_url}/api/v1/webhooks/moderation/{self._vendor.name}",
+            caption=media.caption,
+            sha256=sha256,
+            content_type="image/jpeg",
+        )

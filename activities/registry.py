@@ -1,0 +1,27 @@
+"""All activities, by the role of the worker that offers them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from activities.deps import Deps
+from activities.filing import Filing
+from activities.moderation import Moderation
+from activities.notifying import Notifying
+from activities.projecting import Projecting
+from activities.rendering import Rendering
+from activities.sweeping import Sweeping
+from activities.verifying import Verifying
+from workflows.names import Role
+
+
+def build_activities(deps: Deps) -> Mapping[Role, list[Callable[..., Any]]]:
+    """The activities over one outside world; those of `flow` run as local activities."""
+    verifying, rendering, moderation = Verifying(deps), Rendering(deps), Moderation(deps)
+    filing, notifying, projecting = Filing(deps), Notifying(deps), Projecting(deps)
+    sweeping = Sweeping(deps, notifying)
+    return {
+        Role.FLOW: [projecting.record_decision, projecting.record_failure],
+        Role.IO: [verifying.verify_object, filing.file_media, notifying.notify_admins, sweeping.sweep],
+        Role.CPU: [rendering.apply_watermark, rendering.build_variants],
+        Role.VENDOR: [moderation.submit_for_moderation, moderation.poll_vendor],
+    }

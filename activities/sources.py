@@ -1,0 +1,71 @@
+"""Uploaded files on the worker's disk, by SHA-256, so that the steps of one upload download it once."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from mediagate.errors import ObjectCorrupt
+from mediagate.storage.store import ObjectStore
+
+
+class SourceCache:
+    """A folder of downloaded sources, bounded in bytes; the least recently used go first."""
+
+    def __init__(self, folder: Path, store: ObjectStore, *, max_bytes: int) -> None:
+        self._folder = folder
+        self._store = store
+        self._max_bytes = max_bytes
+        self._held: Counter[str] = Counter()
+        self._locks: dict[str, asyncio.Lock] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob("*.part"):  # of a worker that was killed
+            leftover.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def hold(self, key: str, sha256: str, *, max_bytes: int) -> AsyncIterator[Path]:
+        """The object's bytes as a file, checked against its digest, kept at least until the block ends.
+
+        Raises:
+            ObjectMissing: the store has no such object.
+            ObjectCorrupt: its bytes are not those that were recorded.
+            StorageUnavailable: the store does not answer.
+        """
+        self._held[sha256] += 1
+        try:
+            async with self._locks.setdefault(sha256, asyncio.Lock()):
+                path = self._folder / sha256
+                if path.exists():
+                    await asyncio.to_thread(os.utime, path)
+                else:
+                    await self._fetch(key, sha256, path, max_bytes)
+            yield path
+        finally:
+            self._held[sha256] -= 1
+            if not self._held[sha256]:
+                del self._held[sha256]
+                self._locks.pop(sha256, None)
+            await asyncio.to_thread(self._evict)
+
+    async def _fetch(self, key: str, sha256: str, path: Path, max_bytes: int) -> None:
+        part = path.with_suffix(f".{uuid4().hex}.part")
+        try:
+            found = await self._store.download(key, part, max_bytes=max_bytes)
+            if found != sha256:
+                raise ObjectCorrupt(f"The object {key} has SHA-256 {found}, not the recorded {sha256}.")
+            await asyncio.to_thread(part.rename, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _evict(self) -> None:
+        files = [(path.stat(), path) for path in self._folder.iterdir() if path.suffix != ".part"]
+        total = sum(stat.st_size for stat, _ in files)
+        for stat, path in sorted(files, key=lambda pair: pair[0].st_mtime):
+            if total <= self._max_bytes:
+                return
+            if not self._held.get(path.name):
+                path.unlink(missing_ok=True)
+                total -= stat.st_size

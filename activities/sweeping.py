@@ -1,0 +1,122 @@
+"""What a crash left behind is picked up here, every minute."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+from temporalio import activity
+
+from activities import heartbeats
+from activities.inbox import deliver
+from activities.outbox import start_upload
+from mediagate.errors import MediagateError
+from mediagate.media.lifecycle import WORK
+from mediagate.media.values import Status
+from mediagate.storage import keys
+from workflows.messages import SweepInput, SweepResult
+
+if TYPE_CHECKING:
+    from activities.deps import Deps
+    from activities.notifying import Notifying
+
+log = structlog.get_logger()
+
+FORGET_ANSWERS_AFTER = timedelta(days=1)
+"""How long an `Idempotency-Key` is remembered."""
+LEFTOVER_AFTER = timedelta(hours=1)
+"""Age of an object in `work/` or `staging/` at which it is compared with its row."""
+
+
+class Sweeping:
+    """The sweep."""
+
+    def __init__(self, deps: Deps, notifying: Notifying) -> None:
+        self._deps = deps
+        self._notifying = notifying
+
+    @activity.defn
+    async def sweep(self, job: SweepInput) -> SweepResult:
+        """Pay owed starts, deliver stored events, expire lost uploads, send mails, clear leftovers. Idempotent."""
+        async with heartbeats.every(10):
+            return SweepResult(
+                started=await self._start(job),
+                delivered=await self._deliver(job),
+                expired=await self._expire(job),
+                mailed=await self._mail(job),
+                cleared=await self._clear(job),
+            )
+
+    async def _start(self, job: SweepInput) -> int:
+        from db.tables import now
+
+        async with self._deps.db.transaction() as tx:
+            owed = await tx.media.owed_a_start(now() - job.start_after, job.limit)
+        for media, library in owed:
+            await start_upload(self._deps.db, self._deps.flows, self._deps.settings, media, library)
+            log.info("sweep.started", media_id=str(media.id), tracking_id=media.tracking_id)
+        return len(owed)
+
+    async def _deliver(self, job: SweepInput) -> int:
+        from db.tables import InboxState, now
+
+        async with self._deps.db.transaction() as tx:
+            waiting = await tx.inbox.waiting(now() - job.start_after, job.limit)
+        states = [await deliver(self._deps.db, self._deps.flows, inbox_id) for inbox_id in waiting]
+        return sum(state is not InboxState.STORED for state in states)
+
+    async def _expire(self, job: SweepInput) -> int:
+        """Objects first, so that an expired row has none; an upload completed meanwhile is left alone."""
+        from db.tables import now
+
+        before = now() - job.start_after
+        async with self._deps.db.transaction() as tx:
+            lost = await tx.media.expiring(before, job.limit)
+        expired = 0
+        for media, library in lost:
+            async with self._deps.db.transaction() as tx:
+                row = await tx.media.get(media.id, lock=True)
+                if row.status is not Status.AWAITING_UPLOAD:
+                    continue
+                for key in (keys.staging(str(row.id)), keys.master(library.slug, str(row.id))):
+                    await self._deps.store.delete(key)
+                await tx.media.move(row, Status.EXPIRED, reason="never_completed")
+                expired += 1
+        return expired
+
+    async def _mail(self, job: SweepInput) -> int:
+        from db.tables import now
+
+        async with self._deps.db.transaction() as tx:
+            unmailed = await tx.notifications.unmailed(now() - timedelta(minutes=3), job.limit)
+        sent = 0
+        for note in unmailed:
+            try:
+                await self._notifying.mail(note)
+            except MediagateError as error:
+                log.warning("sweep.mail", notification_id=str(note.id), error=error.code)
+                break  # the server is away: the next sweep tries again
+            sent += 1
+        return sent
+
+    async def _clear(self, job: SweepInput) -> int:
+        """Delete scratch objects whose item needs them no more: late writers and re-sent uploads leave such."""
+        from db.tables import now
+
+        async with self._deps.db.transaction() as tx:
+            await tx.access.forget_requests(now() - FORGET_ANSWERS_AFTER)
+        old: dict[str, UUID] = {}
+        for prefix in (keys.STAGING, keys.WORK):
+            async for found in self._deps.store.list(prefix):
+                media_id = keys.media_id_of(found.key)
+                if media_id and found.modified < now() - LEFTOVER_AFTER and len(old) < job.limit:
+                    old[found.key] = UUID(media_id)
+        async with self._deps.db.transaction() as tx:
+            statuses = await tx.media.statuses(set(old.values()))
+        busy = WORK | {Status.AWAITING_UPLOAD, Status.FAILED}
+        stale = [key for key, media_id in old.items() if statuses.get(media_id) not in busy]
+        for key in stale:
+            await self._deps.store.delete(key)
+        return len(stale)

@@ -1,0 +1,206 @@
+"""What goes over the wire; fields are only ever added."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from mediagate.media.values import Status, Verdict
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
+
+
+class UploadCreate(BaseModel):
+    """Announce an upload."""
+
+    filename: str
+    content_type: str
+    file_size: int
+    caption: str = Field("", max_length=2000)
+    sha256: Sha256 | None = None
+
+
+class UploadCreated(BaseModel):
+    """Where to send the bytes."""
+
+    media_id: UUID
+    upload_token: str
+    method: str
+    url: str
+    headers: dict[str, str]
+    fields: dict[str, str]
+    expires_in: int = Field(description="seconds")
+
+
+class UploadComplete(BaseModel):
+    """The bytes are there: check and accept them."""
+
+    upload_token: str
+    file_hash: Sha256
+    file_size: int
+
+
+class UploadAccepted(BaseModel):
+    """Accepted: from here on nothing is lost."""
+
+    media_id: UUID
+    status: Status
+    workflow_id: str
+
+
+class BatchItem(BaseModel):
+    """What became of one file of a request."""
+
+    filename: str
+    media_id: UUID | None = None
+    status: Status | None = None
+    error: dict[str, str] | None = None
+
+
+class BatchAccepted(BaseModel):
+    """What became of the files of a request, in their order."""
+
+    batch_id: UUID
+    items: list[BatchItem]
+
+
+class VariantRead(BaseModel):
+    """A picture made of the upload."""
+
+    name: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+    quality: int
+    sha256: str
+    engine: str
+    trade: str
+    url: str
+
+
+class DecisionRead(BaseModel):
+    """What was decided, by whom and why."""
+
+    verdict: Verdict
+    policy_version: str
+    reasons: list[dict[str, Any]]
+    findings: list[dict[str, Any]]
+    decided_by: str
+    final: bool
+    decided_at: datetime
+
+
+class WorkflowRead(BaseModel):
+    """The run behind the item."""
+
+    id: str
+    run_id: str | None
+    url: str | None
+
+
+class MediaSummary(BaseModel):
+    """An item in a list."""
+
+    id: UUID
+    library: str
+    status: Status
+    reason: str
+    filename: str
+    content_type: str
+    caption: str
+    width: int | None
+    height: int | None
+    bytes: int | None
+    sha256: str | None
+    batch_id: UUID | None
+    tracking_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class MediaRead(MediaSummary):
+    """An item with everything that is known about it."""
+
+    detail: str
+    facts: dict[str, Any]
+    variants: list[VariantRead]
+    decision: DecisionRead | None
+    workflow: WorkflowRead
+    accepted_at: datetime | None
+    filed_at: datetime | None
+
+
+class MediaPage(BaseModel):
+    """A page of items, newest first."""
+
+    items: list[MediaSummary]
+    next_cursor: str | None
+
+
+class TimelineEvent(BaseModel):
+    """A step, event, decision or notification."""
+
+    kind: str
+    at: datetime
+    data: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    """Everything that happened to an item, in order."""
+
+    media_id: UUID
+    items: list[TimelineEvent]
+
+
+class NotificationRead(BaseModel):
+    """What the admins of a library are told."""
+
+    id: UUID
+    media_id: UUID | None
+    kind: str
+    subject: str
+    body: str
+    tracking_id: str
+    created_at: datetime
+    mailed_at: datetime | None
+
+
+class NotificationPage(BaseModel):
+    """A page of notifications, newest first."""
+
+    items: list[NotificationRead]
+    next_cursor: str | None
+
+
+class DecisionCreate(BaseModel):
+    """A person's verdict on an item in review."""
+
+    verdict: Verdict
+    reason: str = Field("", max_length=64, pattern="^[a-z0-9:_-]*$", description="a code, e.g. policy:nudity")
+    note: str = Field("", max_length=2000)
+
+
+class AbortCreate(BaseModel):
+    """Stop an upload that is not decided yet."""
+
+    reason: str = Field("", max_length=500)
+
+
+class DecisionStands(BaseModel):
+    """The decision that stands now."""
+
+    media_id: UUID
+    verdict: Verdict
+    policy_version: str
+    decided_by: str
+    reasons: list[dict[str, Any]]
+
+
+class WebhookStored(BaseModel):
+    """How many events were stored, were known already, and belong to nothing known."""
+
+    stored: int
+    duplicates: int
+    unmatched: int

@@ -1,0 +1,1 @@
+"""One module for each noun of the public contract; all of them are mounted by `api.app`."""

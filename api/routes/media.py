@@ -1,0 +1,151 @@
+"""Media items: what is known about them, their timeline, and what people may tell their runs."""
+
+from collections.abc import Awaitable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from api.deps import Gate, GateDep, Reader, Reviewer, Uploader, library_for, media_for
+from api.files import variant_url
+from api.idempotency import once
+from api.models import (
+    AbortCreate,
+    DecisionCreate,
+    DecisionRead,
+    DecisionStands,
+    MediaPage,
+    MediaRead,
+    MediaSummary,
+    Timeline,
+    TimelineEvent,
+    VariantRead,
+    WorkflowRead,
+)
+from api.pages import Limit, decode, encode
+from db.tables import Library, Media, MediaDecision, MediaVariant
+from mediagate.errors import Conflict, NotFound
+from mediagate.media.lifecycle import DECIDED
+from mediagate.media.values import Status
+from workflows.messages import AbortRequest, DecisionResult, HumanDecision
+from workflows.names import workflow_id
+
+router = APIRouter(tags=["media"])
+
+
+@router.get("/media/{media_id}")
+async def read_media(media_id: UUID, gate: GateDep, caller: Reader) -> MediaRead:
+    """Everything about an item. URLs of an approved item are signed and public, others need a key."""
+    media, library = await media_for(gate, caller, media_id)
+    async with gate.db.transaction() as tx:
+        variants = await tx.media.variants(media_id)
+        decision = await tx.decisions.latest(media_id)
+    return MediaRead(
+        **_summary(media, library).model_dump(),
+        detail=media.detail,
+        facts=media.facts,
+        variants=[_variant(gate, media, row) for row in variants],
+        decision=_decision(decision) if decision else None,
+        workflow=_workflow(gate, media),
+        accepted_at=media.accepted_at,
+        filed_at=media.filed_at,
+    )
+
+
+@router.get("/libraries/{slug}/media")
+async def list_media(
+    slug: str,
+    gate: GateDep,
+    caller: Reader,
+    status: Status | None = None,
+    q: Annotated[str | None, Query(max_length=200, description="part of the file name")] = None,
+    cursor: str | None = None,
+    limit: Limit = 50,
+) -> MediaPage:
+    """A library's items, newest first."""
+    library = await library_for(gate, caller, slug)
+    async with gate.db.transaction() as tx:
+        rows = await tx.media.page(library.id, status=status, q=q, after=decode(cursor), limit=limit + 1)
+    page = rows[:limit]
+    more = encode(page[-1].created_at, page[-1].id) if len(rows) > limit else None
+    return MediaPage(items=[_summary(row, library) for row in page], next_cursor=more)
+
+
+@router.get("/media/{media_id}/timeline")
+async def read_timeline(media_id: UUID, gate: GateDep, caller: Reader) -> Timeline:
+    """Every step, event, decision and notification, in order."""
+    await media_for(gate, caller, media_id)
+    async with gate.db.transaction() as tx:
+        rows = await tx.media.timeline(media_id)
+    return Timeline(media_id=media_id, items=[TimelineEvent(kind=row.kind, at=row.at, data=row.data) for row in rows])
+
+
+@router.post("/media/{media_id}/decision", response_model=DecisionStands)
+async def decide(
+    media_id: UUID, body: DecisionCreate, request: Request, gate: GateDep, caller: Reviewer
+) -> JSONResponse:
+    """A person's verdict on an item in review; the answer is the decision that stands."""
+    media, _ = await media_for(gate, caller, media_id)
+
+    async def act() -> DecisionStands:
+        _refuse_decided(media)
+        human = HumanDecision(verdict=body.verdict, reviewer=caller.name, reason=body.reason, note=body.note)
+        return _stands(media_id, await _told(gate.flows.decide(str(media_id), human)))
+
+    return await once(request, gate, caller, await request.body(), act, status=200)
+
+
+@router.post("/media/{media_id}/abort", response_model=DecisionStands)
+async def abort(media_id: UUID, body: AbortCreate, request: Request, gate: GateDep, caller: Uploader) -> JSONResponse:
+    """Stop an upload that is not decided yet: it ends as rejected, its file backed up."""
+    media, _ = await media_for(gate, caller, media_id)
+
+    async def act() -> DecisionStands:
+        _refuse_decided(media)
+        request_ = AbortRequest(actor=caller.name, reason=body.reason)
+        return _stands(media_id, await _told(gate.flows.abort(str(media_id), request_)))
+
+    return await once(request, gate, caller, await request.body(), act, status=200)
+
+
+def _refuse_decided(media: Media) -> None:
+    if media.status in DECIDED:
+        raise Conflict(f"It is decided already: {media.status.value}.")
+
+
+async def _told(answer: Awaitable[DecisionResult]) -> DecisionResult:
+    """A run that does not exist (yet) is a conflict with the item's state, not a missing item."""
+    try:
+        return await answer
+    except NotFound as error:
+        raise Conflict("No run is at work on this item.") from error
+
+
+def _stands(media_id: UUID, result: DecisionResult) -> DecisionStands:
+    return DecisionStands(
+        media_id=media_id,
+        verdict=result.verdict,
+        policy_version=result.policy_version,
+        decided_by=result.decided_by,
+        reasons=[reason.model_dump() for reason in result.reasons],
+    )
+
+
+def _summary(media: Media, library: Library) -> MediaSummary:
+    return MediaSummary.model_validate({**media.model_dump(), "library": library.slug})
+
+
+def _variant(gate: Gate, media: Media, row: MediaVariant) -> VariantRead:
+    return VariantRead.model_validate({**row.model_dump(), "url": variant_url(gate, media, row.name)})
+
+
+def _decision(row: MediaDecision) -> DecisionRead:
+    return DecisionRead.model_validate({**row.model_dump(), "decided_at": row.created_at})
+
+
+def _workflow(gate: Gate, media: Media) -> WorkflowRead:
+    id_ = workflow_id(str(media.id))
+    base = gate.settings.temporal_ui_url
+    url = f"{base.rstrip('/')}/namespaces/{gate.flows.client.namespace}/workflows/{id_}" if base else None
+    return WorkflowRead(id=id_, run_id=media.run_id, url=url)

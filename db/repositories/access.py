@@ -1,0 +1,87 @@
+"""Libraries, API keys, idempotent requests."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.tables import ApiKey, IdempotentRequest, Library, now
+
+ABANDONED = timedelta(minutes=2)
+"""A request that has no answer after this long lost its process; the same key may be used again."""
+
+
+class AccessRepository:
+    """Libraries, API keys, idempotent requests."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def library(self, slug: str) -> Library | None:
+        """The library of that slug."""
+        return (await self._session.scalars(select(Library).where(col(Library.slug) == slug))).one_or_none()
+
+    async def library_by_id(self, library_id: UUID) -> Library | None:
+        """The library of that id."""
+        return await self._session.get(Library, library_id)
+
+    async def ensure_library(self, slug: str, *, name: str, settings: dict[str, Any]) -> Library:
+        """The library of that slug, made if it does not exist."""
+        fresh = Library(slug=slug, name=name, settings=settings)
+        await self._session.execute(
+            insert(Library).values(fresh.model_dump()).on_conflict_do_nothing(index_elements=["slug"])
+        )
+        return (await self._session.scalars(select(Library).where(col(Library.slug) == slug))).one()
+
+    def add_key(self, key: ApiKey) -> None:
+        """Insert a key with the commit."""
+        self._session.add(key)
+
+    async def valid_key(self, prefix: str) -> ApiKey | None:
+        """The key of that prefix, unless it is revoked or expired."""
+        query = select(ApiKey).where(
+            col(ApiKey.prefix) == prefix,
+            col(ApiKey.revoked_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now()),
+        )
+        return (await self._session.scalars(query)).one_or_none()
+
+    async def begin_request(self, request: IdempotentRequest) -> IdempotentRequest | None:
+        """Reserve an idempotency key: None if it is ours now, else the request that has it."""
+        await self._session.execute(
+            delete(IdempotentRequest).where(
+                *self._same(request),
+                col(IdempotentRequest.status).is_(None),
+                col(IdempotentRequest.created_at) < now() - ABANDONED,
+            )
+        )
+        reserved = insert(IdempotentRequest).values(request.model_dump()).on_conflict_do_nothing()
+        if (await self._session.execute(reserved.returning(col(IdempotentRequest.key)))).scalar() is not None:
+            return None
+        return (await self._session.scalars(select(IdempotentRequest).where(*self._same(request)))).one()
+
+    async def end_request(self, request: IdempotentRequest, status: int, answer: dict[str, Any]) -> None:
+        """Keep the answer for the next time."""
+        await self._session.execute(
+            update(IdempotentRequest).where(*self._same(request)).values(status=status, answer=answer)
+        )
+
+    async def drop_request(self, request: IdempotentRequest) -> None:
+        """Give the key back: the request had no effect."""
+        await self._session.execute(delete(IdempotentRequest).where(*self._same(request)))
+
+    async def forget_requests(self, before: datetime) -> None:
+        """Delete answers older than the given time."""
+        await self._session.execute(delete(IdempotentRequest).where(col(IdempotentRequest.created_at) < before))
+
+    @staticmethod
+    def _same(request: IdempotentRequest) -> tuple[Any, ...]:
+        return (
+            col(IdempotentRequest.api_key_id) == request.api_key_id,
+            col(IdempotentRequest.key) == request.key,
+            col(IdempotentRequest.route) == request.route,
+        )

@@ -1,0 +1,57 @@
+"""What admins are told."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.tables import Notification, now
+
+
+class NotificationRepository:
+    """What admins are told."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def put(self, notification: Notification) -> Notification:
+        """Store a notification, once for each key; the one that stands comes back."""
+        statement = insert(Notification).values(notification.model_dump())
+        await self._session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+        query = select(Notification).where(col(Notification.key) == notification.key)
+        return (await self._session.scalars(query)).one()
+
+    async def mark_mailed(self, notification_id: UUID) -> None:
+        """Note that its mail was taken by the server."""
+        await self._session.execute(
+            update(Notification).where(col(Notification.id) == notification_id).values(mailed_at=now())
+        )
+
+    async def unmailed(self, before: datetime, limit: int) -> Sequence[Notification]:
+        """Those whose mail did not go out, oldest first."""
+        query = (
+            select(Notification)
+            .where(col(Notification.mailed_at).is_(None), col(Notification.created_at) < before)
+            .order_by(col(Notification.created_at))
+            .limit(limit)
+        )
+        return (await self._session.scalars(query)).all()
+
+    async def page(
+        self, library_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[Notification]:
+        """Newest first, at most `limit`, those after the given position."""
+        query = select(Notification).where(col(Notification.library_id) == library_id)
+        if after:
+            query = query.where(tuple_(col(Notification.created_at), col(Notification.id)) < tuple_(*after))
+        query = query.order_by(col(Notification.created_at).desc(), col(Notification.id).desc()).limit(limit)
+        return (await self._session.scalars(query)).all()
+
+    async def of_media(self, media_id: UUID) -> Sequence[Notification]:
+        """All about a media item, oldest first."""
+        query = select(Notification).where(col(Notification.media_id) == media_id)
+        return (await self._session.scalars(query.order_by(col(Notification.created_at)))).all()

@@ -1,0 +1,97 @@
+"""The database connection, and the one place that commits."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from db.repositories.access import AccessRepository
+from db.repositories.decisions import DecisionRepository
+from db.repositories.inbox import InboxRepository
+from db.repositories.media import MediaRepository
+from db.repositories.notifications import NotificationRepository
+from mediagate.errors import DatabaseUnavailable
+
+
+class Transaction:
+    """One unit of work: the repositories over one session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    @cached_property
+    def media(self) -> MediaRepository:
+        """Media items, variants, timelines, batches."""
+        return MediaRepository(self.session)
+
+    @cached_property
+    def decisions(self) -> DecisionRepository:
+        """What was decided."""
+        return DecisionRepository(self.session)
+
+    @cached_property
+    def inbox(self) -> InboxRepository:
+        """What vendors sent."""
+        return InboxRepository(self.session)
+
+    @cached_property
+    def notifications(self) -> NotificationRepository:
+        """What admins are told."""
+        return NotificationRepository(self.session)
+
+    @cached_property
+    def access(self) -> AccessRepository:
+        """Libraries, API keys, idempotent requests."""
+        return AccessRepository(self.session)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """A libpq URL in the spelling that selects psycopg 3."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        raise ValueError(f"The database URL must start with postgresql://, not {scheme}://")
+    return f"postgresql+psycopg://{rest}"
+
+
+class Database:
+    """A pool of connections."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._engine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=5,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": "-c statement_timeout=20000 -c lock_timeout=10000"},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commit at the end of the block, or nothing at all.
+
+        Raises:
+            DatabaseUnavailable: the database did not answer, or ended the transaction; try again.
+        """
+        try:
+            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                yield Transaction(session)
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise DatabaseUnavailable(retry_after=2) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailable(retry_after=2) from error
+            raise
+
+    async def ready(self) -> None:
+        """Raise DatabaseUnavailable unless the database answers."""
+        async with self.transaction() as tx:
+            await tx.session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()

@@ -1,0 +1,13 @@
+"""Bytes of a picture in, facts or bytes of a picture out; Pillow only, synchronous, made for a bounded thread pool.
+
+Belongs here: file structure, metadata, colour, resizing, marks, encoding, and the memory that all this takes.
+Does not belong here: where files come from or go to, what is shown in a picture, workflow steps, the network.
+"""
+
+from mediagate.imaging.inspection import inspect
+from mediagate.imaging.memory import MemoryBudget
+from mediagate.imaging.refusal import Refused
+from mediagate.imaging.rendering import ENGINE, Rendering, render_marked, render_variants
+from mediagate.imaging.watermark import Watermark
+
+__all__ = ["ENGINE", "MemoryBudget", "Refused", "Rendering", "Watermark", "inspect", "render_marked", "render_variants"]

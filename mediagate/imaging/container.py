@@ -1,0 +1,69 @@
+"""What a walk through a file's structure finds, whatever the format."""
+
+from dataclasses import dataclass
+
+from mediagate.imaging.refusal import Refused
+from mediagate.media.values import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The parts of a well-formed file.
+
+    `stream` is a file of the same format with the first picture only and without metadata. The decoder sees nothing
+    else, so neither a broken EXIF block nor a second picture can make it warn, fail or work longer.
+    """
+
+    width: int
+    """as stored, before the EXIF orientation"""
+    height: int
+    stream: bytes
+    pixel_bytes: int
+    """bytes per pixel that the decoder holds at its peak"""
+    frames: int = 1
+    has_alpha: bool = False
+    exif: bytes = b""
+    """TIFF structure, without the `Exif\\0\\0` that JPEG puts before it"""
+    icc: bytes = b""
+    xmp: bytes = b""
+
+
+def truncated(kind: str, where: str) -> Refused:
+    """The file stops before its end marker."""
+    return Refused(Refusal.TRUNCATED, f"The {kind} file stops in {where}.")
+
+
+def corrupt(kind: str, what: str) -> Refused:
+    """The file contradicts its format."""
+    return Refused(Refusal.CORRUPT, f"The {kind} file is broken: {what}.")
+
+
+_KNOWN_TAILS = (
+    (b"PK", "a ZIP archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"%PDF", "a PDF document"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"<", "markup or a script"),
+    (b"\xff\xd8\xff", "another JPEG picture"),
+    (b"\x89PNG", "another PNG picture"),
+)
+
+
+def check_tail(kind: str, data: bytes, end: int) -> None:
+    """Accept nothing behind the end of the picture but zero bytes, which carry nothing.
+
+    Raises:
+        Refused: `trailing_data`, naming what the tail looks like.
+    """
+    tail = data[end:].lstrip(b"\0")
+    if not tail:
+        return
+    found = next((name for magic, name in _KNOWN_TAILS if tail.lstrip().startswith(magic)), None)
+    if found is None and tail[4:8] == b"ftyp":
+        found = "a video"
+    raise Refused(
+        Refusal.TRAILING_DATA,
+        f"After the end of the {kind} picture {len(data) - end} more bytes follow" + (f": {found}." if found else "."),
+    )

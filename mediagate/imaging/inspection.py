@@ -1,0 +1,59 @@
+"""The check of a file before anything is decoded."""
+
+from pathlib import Path
+
+from mediagate.imaging.container import Container
+from mediagate.imaging.decoding import open_picture
+from mediagate.imaging.formats import Format, recognise, refuse_polyglot
+from mediagate.imaging.memory import predict_decode_bytes
+from mediagate.imaging.metadata import read_orientation, read_photo_facts
+from mediagate.imaging.refusal import Refused
+from mediagate.media.values import MIB, ImageFacts, Limits, Refusal
+
+_TURNED = {5, 6, 7, 8}
+
+
+def inspect(path: Path, *, declared_type: str, limits: Limits) -> ImageFacts:
+    """The facts of a picture, from its header and structure.
+
+    The declared content type, the magic bytes and Pillow's decoder must agree on the type; the structure is followed to
+    its end.
+
+    Raises:
+        Refused: with the reason; the file is bad.
+        OSError: the file cannot be read.
+    """
+    size = path.stat().st_size
+    if size > limits.max_bytes:
+        raise Refused(Refusal.TOO_LARGE, f"The file has {size} bytes; {limits.max_bytes / MIB:g} MiB are allowed.")
+    data = path.read_bytes()
+    form, container = walk(data, declared_type, limits)
+    with open_picture(form, container):
+        pass  # opening reads the header: the decoder's vote on the type
+    orientation = read_orientation(container.exif)
+    width, height = container.width, container.height
+    return ImageFacts(
+        format=form.name,
+        content_type=form.content_type,
+        width=height if orientation in _TURNED else width,
+        height=width if orientation in _TURNED else height,
+        frames=container.frames,
+        orientation=orientation,
+        has_alpha=container.has_alpha,
+        decode_bytes=predict_decode_bytes(container, len(data)),
+        photo=read_photo_facts(container),
+    )
+
+
+def walk(data: bytes, declared_type: str | None, limits: Limits) -> tuple[Format, Container]:
+    """Establish the type and follow the structure to its end.
+
+    Raises:
+        Refused: with the reason.
+    """
+    if not data:
+        raise Refused(Refusal.EMPTY, "The file has no bytes.")
+    form = recognise(data, declared_type)
+    container = form.walk(data, limits)
+    refuse_polyglot(data)
+    return form, container

@@ -1,0 +1,99 @@
+"""Object keys: the only place where they are spelled. Pure.
+
+    staging/<media_id>                              written by the uploader through a presigned URL
+    <library>/media/originals/<media_id>/source     the private clean master; no client ever gets a URL to write it
+    work/<media_id>/<variant>.jpg                   rendered, not yet decided
+    <library>/media/approved/<media_id>/<variant>.jpg
+    <library>/media/thumbs/<media_id>.jpg           the approved thumbnail
+    <library>/media/rejected/<media_id>/<variant>.jpg, …/source
+    <library>/media/quarantine/<media_id>/<variant>.jpg, …/source
+    <library>/backups/<media_id>/<sha256>
+
+Every part is checked against a closed alphabet, so no input can leave its folder. Functions that make a key raise
+`ValueError` for a `media_id` that is not a lower-case hyphenated UUID, a library that is not a slug, or a name that is
+not known.
+"""
+
+import re
+
+from mediagate.media.values import Status, VariantName
+
+STAGING = "staging/"
+"""Prefix of everything uploaded and not yet verified."""
+
+WORK = "work/"
+"""Prefix of everything rendered and not yet filed."""
+
+SOURCE = "source"
+"""Name of the clean master among the files of a media item."""
+
+_MEDIA_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LIBRARY = re.compile(r"[a-z0-9-]{1,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RESERVED = frozenset({"staging", "work"})
+_FOLDER = {Status.APPROVED: "approved", Status.REJECTED: "rejected", Status.QUARANTINED: "quarantine"}
+
+
+def staging(media_id: str) -> str:
+    """Where the uploader's bytes arrive."""
+    return f"{STAGING}{_media_id(media_id)}"
+
+
+def master(library: str, media_id: str) -> str:
+    """Where the verified, unmarked source is kept."""
+    return f"{_library(library)}/media/originals/{_media_id(media_id)}/{SOURCE}"
+
+
+def work(media_id: str, variant: VariantName | str) -> str:
+    """Where a rendered variant waits for the decision."""
+    return f"{WORK}{_media_id(media_id)}/{_variant(variant)}.jpg"
+
+
+def filed(library: str, status: Status, media_id: str, name: VariantName | str) -> str:
+    """Where a decided media item's variant stands, or its master (`name` = `source`) when it is withheld.
+
+    An approved item's master has no place here: it stays under `master()`.
+    """
+    if status not in _FOLDER:
+        raise ValueError(f"Media in status {str(status)!r} is not filed.")
+    folder = f"{_library(library)}/media/{_FOLDER[status]}/{_media_id(media_id)}"
+    if name == SOURCE:
+        if status is Status.APPROVED:
+            raise ValueError("The clean master of approved media is not filed among the approved.")
+        return f"{folder}/{SOURCE}"
+    if status is Status.APPROVED and _variant(name) == VariantName.THUMB.value:
+        return f"{_library(library)}/media/thumbs/{media_id}.jpg"
+    return f"{folder}/{_variant(name)}.jpg"
+
+
+def backup(library: str, media_id: str, sha256: str) -> str:
+    """Where a file is kept before it is rejected or deleted; the name is its content."""
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"Not a lower-case hex SHA-256: {sha256!r}.")
+    return f"{_library(library)}/backups/{_media_id(media_id)}/{sha256}"
+
+
+def media_id_of(key: str) -> str | None:
+    """The media id in a key below `STAGING` or `WORK`; None for anything else."""
+    for prefix in (STAGING, WORK):
+        if key.startswith(prefix):
+            found = key.removeprefix(prefix).partition("/")[0]
+            return found if _MEDIA_ID.fullmatch(found) else None
+    return None
+
+
+def _media_id(media_id: str) -> str:
+    if not _MEDIA_ID.fullmatch(media_id):
+        raise ValueError(f"Not a media id: {media_id!r}.")
+    return media_id
+
+
+def _library(library: str) -> str:
+    # A library of that name would share the top-level folder of other libraries' uploads.
+    if not _LIBRARY.fullmatch(library) or library in _RESERVED:
+        raise ValueError(f"Not a library: {library!r}.")
+    return library
+
+
+def _variant(variant: VariantName | str) -> str:
+    return VariantName(variant).value

@@ -1,0 +1,159 @@
+"""The one place from which workflows are started and messaged.
+
+Every call is bounded in time and raises `WorkflowsUnavailable` when the service does not answer: callers keep the row
+and leave the rest to the sweep.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from mediagate.errors import Conflict, InvalidRequest, NotFound, WorkflowsUnavailable
+from mediagate.media.values import Status
+from mediagate.moderation.findings import VendorEvent
+from workflows import names, policies
+from workflows.messages import AbortRequest, DecisionResult, HumanDecision, SweepInput, UploadInput
+
+UPLOAD_WORKFLOW = "UploadWorkflow"
+SWEEP_WORKFLOW = "SweepWorkflow"
+
+
+class Flows:
+    """Starts and messages the workflows of one deployment."""
+
+    def __init__(self, client: Client, *, prefix: str = names.DEFAULT_PREFIX) -> None:
+        self.client = client
+        self.prefix = prefix
+
+    async def start_upload(self, upload: UploadInput) -> str | None:
+        """Start the upload's run, once whatever happens; the run id, or None if it had run to an end before.
+
+        Raises:
+            WorkflowsUnavailable: the service did not answer in time; the start may or may not have happened.
+        """
+        attributes = [
+            SearchAttributePair(names.MEDIA_STAGE, Status.PROCESSING.value),
+            SearchAttributePair(names.LIBRARY, upload.library),
+        ]
+        if upload.batch_id:
+            attributes.append(SearchAttributePair(names.BATCH_ID, upload.batch_id))
+        try:
+            with _bounded():
+                handle = await self.client.start_workflow(
+                    UPLOAD_WORKFLOW,
+                    upload,
+                    id=names.workflow_id(upload.media_id),
+                    task_queue=names.task_queue(self.prefix, names.Role.FLOW),
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    search_attributes=TypedSearchAttributes(attributes),
+                    static_summary=_plain(f"{upload.filename} in {upload.library}"),
+                    static_details=_plain(f"media {upload.media_id}, tracking {upload.tracking_id}"),
+                    rpc_timeout=policies.START_RPC,
+                )
+        except WorkflowAlreadyStartedError:
+            return None
+        return handle.first_execution_run_id or handle.result_run_id
+
+    async def signal_moderation(self, media_id: str, event: VendorEvent) -> bool:
+        """Hand a vendor's event to the run; False if there is no open run of that id.
+
+        Raises:
+            WorkflowsUnavailable: the service did not answer in time.
+        """
+        try:
+            with _bounded():
+                await self.client.get_workflow_handle(names.workflow_id(media_id)).signal(
+                    "moderation_event", event, rpc_timeout=policies.START_RPC
+                )
+        except NotFound:
+            return False
+        return True
+
+    async def decide(self, media_id: str, decision: HumanDecision) -> DecisionResult:
+        """A person's verdict. Raises Conflict if no review is open, NotFound without a run, WorkflowsUnavailable."""
+        return await self._update(media_id, "decide", decision)
+
+    async def abort(self, media_id: str, request: AbortRequest) -> DecisionResult:
+        """Stop an upload. Raises Conflict if it is decided, NotFound without an open run, WorkflowsUnavailable."""
+        return await self._update(media_id, "abort", request)
+
+    async def _update(self, media_id: str, update: str, payload: HumanDecision | AbortRequest) -> DecisionResult:
+        handle = self.client.get_workflow_handle(names.workflow_id(media_id))
+        try:
+            with _bounded():
+                decision: DecisionResult = await handle.execute_update(
+                    update, payload, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC
+                )
+                return decision
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            message = cause.message if isinstance(cause, ApplicationError) else str(cause)
+            invalid = isinstance(cause, ApplicationError) and cause.type == InvalidRequest.__name__
+            raise (InvalidRequest if invalid else Conflict)(message) from error
+
+    async def ensure_sweep(self, sweep: SweepInput | None = None, *, every: timedelta = policies.SWEEP_EVERY) -> None:
+        """Create the schedule of the sweep unless it exists; one sweep runs at a time."""
+        action = ScheduleActionStartWorkflow(
+            SWEEP_WORKFLOW,
+            sweep or SweepInput(),
+            id=names.sweep_schedule_id(self.prefix),
+            task_queue=names.task_queue(self.prefix, names.Role.FLOW),
+        )
+        schedule = Schedule(
+            action=action,
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        )
+        try:
+            with _bounded():
+                await self.client.create_schedule(names.sweep_schedule_id(self.prefix), schedule)
+        except ScheduleAlreadyRunningError:
+            return
+
+    async def ready(self) -> None:
+        """Raise WorkflowsUnavailable unless the service answers."""
+        with _bounded():
+            await self.client.service_client.check_health(timeout=timedelta(seconds=2))
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Bring the client's failures into the project's error tree."""
+    try:
+        yield
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise WorkflowsUnavailable("The workflow did not answer in time; look at the status again.") from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise NotFound("There is no open workflow for this.") from error
+        raise WorkflowsUnavailable(retry_after=2) from error
+    except RuntimeError as error:  # a lazy client that cannot connect
+        raise WorkflowsUnavailable(retry_after=2) from error
+
+
+def _plain(text: str) -> str:
+    """Text for the Web UI, which renders Markdown: one line, at most 180 characters, nothing that formats or links."""
+    safe = "".join(c if c.isprintable() and c not in "`*_[]()<>|\\#~" else " " for c in text)
+    return " ".join(safe.split())[:180]

@@ -1,0 +1,154 @@
+"""Payloads of workflows and activities: one model in, one model out; fields are only ever added, with defaults.
+
+They carry ids and keys, never bytes of files.
+"""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from mediagate.media.values import Refusal, Status, Value, Verdict
+from mediagate.moderation.findings import VendorEvent
+from mediagate.moderation.policy import Reason
+
+
+class Waits(Value):
+    """How long this upload waits for whom; taken from the settings when the workflow is started."""
+
+    vendor: timedelta = timedelta(minutes=10)
+    polls: int = Field(3, description="polls without a final answer before a person is asked")
+    review: timedelta = timedelta(days=1)
+
+
+class MediaRef(Value):
+    """Which media item a step is about; the input of every step that needs no more."""
+
+    media_id: str
+    library: str
+    tracking_id: str = ""
+
+
+class UploadInput(MediaRef):
+    """Start of an `UploadWorkflow`."""
+
+    filename: str = ""
+    batch_id: str | None = None
+    waits: Waits = Waits()
+
+
+class UploadResult(Value):
+    """End of an `UploadWorkflow`."""
+
+    media_id: str
+    status: Status
+    verdict: Verdict
+    reason: str = ""
+
+
+class StepResult(Value):
+    """Outcome of a step that looks into the file: refused for a reason, or done."""
+
+    refused: Refusal | None = None
+    detail: str = ""
+    poisoned: bool = Field(False, description="the step ended its worker too often to be tried again")
+
+
+class SubmitResult(Value):
+    """The vendor's receipt, and what it already said."""
+
+    vendor: str = ""
+    reference: str = ""
+    events: tuple[VendorEvent, ...] = ()
+
+
+class PollResult(Value):
+    """What the vendor says when asked; empty while it is still at work."""
+
+    events: tuple[VendorEvent, ...] = ()
+
+
+class DecisionInput(MediaRef):
+    """Record a decision: that of `verdict` if given, else the policy's over `events` or after the review's deadline."""
+
+    events: tuple[VendorEvent, ...] = ()
+    verdict: Verdict | None = None
+    reasons: tuple[Reason, ...] = ()
+    decided_by: str = "policy"
+    note: str = ""
+    deadline_passed: bool = False
+
+
+class DecisionResult(Value):
+    """The decision that stands: the first that was recorded, also when the step runs again."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+    policy_version: str = ""
+    decided_by: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The code of the leading reason; the media item's public `reason`."""
+        return self.reasons[0].code if self.reasons else ""
+
+
+class FileInput(MediaRef):
+    """Move everything to where the verdict says."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+class FileResult(Value):
+    """What stands where now."""
+
+    status: Status
+    objects: int = 0
+
+
+class NotifyInput(MediaRef):
+    """Tell the admins of a library something about a media item, once per kind."""
+
+    kind: str
+    detail: str = ""
+    batch_id: str | None = None
+
+
+class FailureInput(MediaRef):
+    """A run failed: show it in the projection."""
+
+    kind: str
+    detail: str = ""
+
+
+class HumanDecision(Value):
+    """Update `decide`: a person's verdict on a review."""
+
+    verdict: Verdict
+    reviewer: str
+    reason: str = ""
+    note: str = ""
+
+
+class AbortRequest(Value):
+    """Update `abort`: stop this upload; it ends as rejected."""
+
+    actor: str
+    reason: str = ""
+
+
+class SweepInput(Value):
+    """How old things must be before the sweep looks after them."""
+
+    start_after: timedelta = timedelta(seconds=20)
+    limit: int = 500
+
+
+class SweepResult(Value):
+    """What one sweep did."""
+
+    started: int = 0
+    expired: int = 0
+    delivered: int = 0
+    mailed: int = 0
+    cleared: int = 0

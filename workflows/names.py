@@ -1,0 +1,56 @@
+"""Names that cross process borders: task queues, workflow ids, search attributes.
+
+A deployment has one task queue per resource, all with one prefix (`media`). A workflow finds the queues of its
+activities by its own queue's prefix, so tests and several deployments in one namespace do not meet.
+"""
+
+from enum import StrEnum
+
+from temporalio.common import SearchAttributeKey
+
+DEFAULT_PREFIX = "media"
+
+
+class Role(StrEnum):
+    """What a worker offers; `all` stands for every role in one process."""
+
+    FLOW = "flow"
+    IO = "io"
+    CPU = "cpu"
+    VENDOR = "vendor"
+
+
+def task_queue(prefix: str, role: Role) -> str:
+    """`media-cpu`."""
+    return f"{prefix}-{role.value}"
+
+
+def prefix_of(task_queue_name: str) -> str:
+    """The prefix of a task queue name made by `task_queue`."""
+    return task_queue_name.rpartition("-")[0]
+
+
+def workflow_id(media_id: str) -> str:
+    """`media-<media_id>`: the identity of an upload's workflow, whatever the prefix of its queues."""
+    return f"media-{media_id}"
+
+
+def media_id_of(workflow_id_: str) -> str | None:
+    """The media id inside a workflow id, or None if it is not an upload's."""
+    return workflow_id_.removeprefix("media-") if workflow_id_.startswith("media-") else None
+
+
+def sweep_schedule_id(prefix: str) -> str:
+    """`media-sweep`."""
+    return f"{prefix}-sweep"
+
+
+MEDIA_STAGE = SearchAttributeKey.for_keyword("MediaStage")
+LIBRARY = SearchAttributeKey.for_keyword("Library")
+VERDICT = SearchAttributeKey.for_keyword("Verdict")
+FAILURE_KIND = SearchAttributeKey.for_keyword("FailureKind")
+REVIEW_DUE_AT = SearchAttributeKey.for_datetime("ReviewDueAt")
+BATCH_ID = SearchAttributeKey.for_keyword("BatchId")
+
+SEARCH_ATTRIBUTES = (MEDIA_STAGE, LIBRARY, VERDICT, FAILURE_KIND, REVIEW_DUE_AT, BATCH_ID)
+"""Registered by the local stack and by a deploy; a worker refuses nothing if they are missing, the server does."""

@@ -1,0 +1,106 @@
+"""Every wait, retry and queue of the system on one page.
+
+Infrastructure trouble is retried without end (`UNTIL_IT_WORKS`): an accepted upload is never given up because a disk
+or a network is away for a day. What cannot succeed is raised as non-retryable by `activities._border`. No workflow
+has an execution timeout or a retry policy of its own.
+"""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
+
+from workflows.names import Role, prefix_of, task_queue
+
+
+def seconds(n: float) -> timedelta:
+    """A duration."""
+    return timedelta(seconds=n)
+
+
+def minutes(n: float) -> timedelta:
+    """A duration."""
+    return timedelta(minutes=n)
+
+
+UNTIL_IT_WORKS = RetryPolicy(
+    initial_interval=seconds(1), backoff_coefficient=2.0, maximum_interval=seconds(30), maximum_attempts=0
+)
+
+
+class Step(NamedTuple):
+    """An activity's queue and limits."""
+
+    role: Role
+    config: ActivityConfig
+
+
+OBJECT_CHECK = Step(  # download, hash, header: seconds for a large file on a slow store
+    Role.IO,
+    ActivityConfig(start_to_close_timeout=minutes(5), heartbeat_timeout=seconds(15), retry_policy=UNTIL_IT_WORKS),
+)
+IMAGE_WORK = Step(  # one picture; `activities.rendering` gives up on a file that ends its worker again and again
+    Role.CPU,
+    ActivityConfig(start_to_close_timeout=minutes(5), heartbeat_timeout=seconds(15), retry_policy=UNTIL_IT_WORKS),
+)
+VENDOR_SUBMIT = Step(  # a vendor that is away for longer leaves the decision to a person
+    Role.VENDOR,
+    ActivityConfig(
+        start_to_close_timeout=seconds(30),
+        schedule_to_close_timeout=minutes(30),
+        retry_policy=RetryPolicy(
+            initial_interval=seconds(1), backoff_coefficient=2.0, maximum_interval=minutes(1), maximum_attempts=0
+        ),
+    ),
+)
+VENDOR_POLL = Step(  # asked again at the next deadline anyway
+    Role.VENDOR,
+    ActivityConfig(
+        start_to_close_timeout=seconds(30), schedule_to_close_timeout=minutes(2), retry_policy=UNTIL_IT_WORKS
+    ),
+)
+FILING = Step(  # never abandoned half-way: a cancellation waits until the objects and the row agree
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=minutes(15),
+        heartbeat_timeout=seconds(30),
+        retry_policy=UNTIL_IT_WORKS,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    ),
+)
+NOTIFICATION = Step(  # the row is written first; a mail that did not go out is sent by the sweep
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=seconds(30), schedule_to_close_timeout=minutes(2), retry_policy=UNTIL_IT_WORKS
+    ),
+)
+SWEEPING = Step(  # the next run of the schedule goes on where this one ended
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=minutes(10),
+        heartbeat_timeout=seconds(30),
+        retry_policy=RetryPolicy(initial_interval=seconds(2), maximum_attempts=3),
+    ),
+)
+PROJECTION = LocalActivityConfig(  # short idempotent writes; beyond 10 s of back-off a timer takes over
+    start_to_close_timeout=seconds(10), retry_policy=UNTIL_IT_WORKS, local_retry_threshold=seconds(10)
+)
+
+SWEEP_EVERY = minutes(1)
+UPDATE_RPC = seconds(15)
+"""How long an API request waits for the outcome of an update."""
+START_RPC = seconds(5)
+"""How long an API request waits for a start or a signal; the sweep does it later if need be."""
+
+
+def next_vendor_wait(wait: timedelta) -> timedelta:
+    """The wait after a poll without an answer: twice as long, an hour at the most."""
+    return min(wait * 2, timedelta(hours=1))
+
+
+def at(step: Step, summary: str) -> ActivityConfig:
+    """The step's options, on the task queue of the running workflow's deployment; the Web UI shows the summary."""
+    queue = task_queue(prefix_of(workflow.info().task_queue), step.role)
+    return {**step.config, "task_queue": queue, "summary": summary}

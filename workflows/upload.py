@@ -1,0 +1,345 @@
+"""The way of one upload through the gate."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.filing import Filing
+    from activities.moderation import Moderation
+    from activities.notifying import Notifying
+    from activities.projecting import Projecting
+    from activities.rendering import Rendering
+    from activities.verifying import Verifying
+    from mediagate.media.lifecycle import status_for
+    from mediagate.media.values import Status, Verdict
+    from mediagate.moderation.findings import VendorEvent
+    from mediagate.moderation.policy import Reason
+    from workflows import names, policies
+    from workflows.messages import (
+        AbortRequest,
+        DecisionInput,
+        DecisionResult,
+        FailureInput,
+        FileInput,
+        HumanDecision,
+        MediaRef,
+        NotifyInput,
+        StepResult,
+        SubmitResult,
+        UploadInput,
+        UploadResult,
+    )
+
+POISONED = "PoisonedFile"
+
+
+@workflow.defn
+class UploadWorkflow:
+    """Verify, render, moderate, file, notify: one durable run for each upload."""
+
+    @workflow.init
+    def __init__(self, upload: UploadInput) -> None:
+        # Signals and updates can be handled before `run`: everything they touch exists from here on.
+        self._upload = upload
+        self._ref = MediaRef(media_id=upload.media_id, library=upload.library, tracking_id=upload.tracking_id)
+        self._events: dict[str, VendorEvent] = {}
+        self._abort: AbortRequest | None = None
+        self._human: HumanDecision | None = None
+        self._in_review = False
+        self._decision: DecisionResult | None = None
+
+    @workflow.run
+    async def run(self, upload: UploadInput) -> UploadResult:
+        """Lead the upload to its end; the result repeats what the row says."""
+        try:
+            refused = await self._verify() or await self._render()
+            self._decision = await (self._refuse(refused) if refused else self._moderate())
+            status = await self._file(self._decision)
+        except BaseException as error:
+            await self._fail(error)
+            raise
+        await self._notify(self._decision, status)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return UploadResult(
+            media_id=upload.media_id, status=status, verdict=self._decision.verdict, reason=self._decision.reason
+        )
+
+    # Messages
+
+    @workflow.signal
+    def moderation_event(self, event: VendorEvent) -> None:
+        """A vendor's word. The server does not deduplicate, so the event id does; the order does not matter."""
+        self._events.setdefault(f"{event.vendor}/{event.event_id}", event)
+
+    @workflow.update
+    async def decide(self, decision: HumanDecision) -> DecisionResult:
+        """A person's verdict on the review; answers with the decision that stands."""
+        self._human = self._human or decision
+        await workflow.wait_condition(lambda: self._decision is not None)
+        assert self._decision
+        return self._decision
+
+    @decide.validator
+    def _may_decide(self, decision: HumanDecision) -> None:
+        if not self._in_review or self._human or self._decision:
+            raise ApplicationError("This upload is not waiting for a person.", type="Conflict")
+        if decision.verdict is Verdict.REVIEW:
+            raise ApplicationError("A person decides: approve, reject or quarantine.", type="InvalidRequest")
+
+    @workflow.update
+    async def abort(self, request: AbortRequest) -> DecisionResult:
+        """Stop the upload before it is filed: it ends as rejected, its file backed up."""
+        self._abort = self._abort or request
+        await workflow.wait_condition(lambda: self._decision is not None)
+        assert self._decision
+        return self._decision
+
+    @abort.validator
+    def _may_abort(self, request: AbortRequest) -> None:  # noqa: ARG002  (the SDK passes it)
+        if self._decision:
+            raise ApplicationError(f"It is decided already: {self._decision.verdict.value}.", type="Conflict")
+
+    # Steps
+
+    async def _verify(self) -> StepResult | None:
+        """Check the stored object; a refusal is an outcome, not a failure."""
+        workflow.set_current_details("Verifying the stored object.")
+        return self._refusal(
+            await workflow.execute_activity_method(
+                Verifying.verify_object,
+                self._ref,
+                **policies.at(policies.OBJECT_CHECK, "verify"),
+            )
+        )
+
+    async def _render(self) -> StepResult | None:
+        """Make the marked original and the variants side by side, both from the source."""
+        if self._abort:
+            return None
+        workflow.set_current_details("Rendering the marked original and the variants.")
+        # Both are waited for whatever the other says: a step that still wrote objects while they are filed would leave
+        # some behind.
+        results = await asyncio.gather(
+            workflow.execute_activity_method(
+                Rendering.apply_watermark, self._ref, **policies.at(policies.IMAGE_WORK, "original, marked")
+            ),
+            workflow.execute_activity_method(
+                Rendering.build_variants,
+                self._ref,
+                **policies.at(policies.IMAGE_WORK, "medium, thumb, moderation copy"),
+            ),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException) and _kind(result) != POISONED:
+                raise result
+        refusals = [StepResult(poisoned=True) if isinstance(r, BaseException) else self._refusal(r) for r in results]
+        return next((refusal for refusal in refusals if refusal), None)
+
+    @staticmethod
+    def _refusal(result: StepResult) -> StepResult | None:
+        return result if result.refused else None
+
+    async def _refuse(self, refused: StepResult) -> DecisionResult:
+        """A file that may not pass: rejected with the reason named, or set apart if it ends workers."""
+        if refused.poisoned:
+            reason = Reason(code="poisoned_file", detail="Working on this file ended its worker again and again.")
+            return await self._record(Verdict.QUARANTINE, reason, by="gate")
+        reason = Reason(code=refused.refused.value if refused.refused else "", detail=refused.detail)
+        return await self._record(Verdict.REJECT, reason, by="gate")
+
+    async def _moderate(self) -> DecisionResult:
+        """Submit, wait for the vendor, decide by the policy, and ask a person where that leads to review."""
+        silence = await self._ask_vendor() if not self._abort else None
+        if self._abort:
+            return await self._aborted(self._abort)
+        if silence:
+            opened = await self._record(Verdict.REVIEW, silence, by="gate")
+        else:
+            opened = await self._record()
+        if opened.verdict is not Verdict.REVIEW:
+            return opened
+        return await self._review(opened, reopenable=silence is not None)
+
+    async def _ask_vendor(self) -> Reason | None:
+        """Wait until a vendor's final word is there; None, or why there is none."""
+        try:
+            receipt = await self._submit()
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return Reason(code="vendor_unavailable", detail="The vendor took no submission.")
+        wait = self._upload.waits.vendor
+        workflow.upsert_search_attributes([names.MEDIA_STAGE.value_set(Status.AWAITING_MODERATION.value)])
+        for poll in range(1, self._upload.waits.polls + 1):
+            due = (workflow.now() + wait).strftime("%H:%M:%S")
+            workflow.set_current_details(
+                f"Waiting for the webhook of {receipt.vendor}; poll {poll} of {self._upload.waits.polls} at {due} UTC."
+            )
+            if await self._until_settled(wait, f"webhook of {receipt.vendor}, then poll {poll}"):
+                return None
+            await self._poll()
+            if self._settled:
+                return None
+            wait = policies.next_vendor_wait(wait)
+        return Reason(code="vendor_silent", detail=f"{receipt.vendor} gave no final answer in time.")
+
+    async def _submit(self) -> SubmitResult:
+        """Hand the moderation copy to the vendor; an abort does not wait for a vendor that is away."""
+        workflow.set_current_details("Submitting to the vendor; it is tried again while the vendor is away.")
+        submission = workflow.start_activity_method(
+            Moderation.submit_for_moderation,
+            self._ref,
+            **policies.at(policies.VENDOR_SUBMIT, "submit to the vendor"),
+        )
+        await workflow.wait_condition(lambda: submission.done() or self._abort is not None)
+        if not submission.done():
+            submission.cancel()
+            return SubmitResult()
+        receipt = await submission
+        for event in receipt.events:
+            self.moderation_event(event)
+        return receipt
+
+    async def _until_settled(self, wait: timedelta, summary: str) -> bool:
+        """True once a final word or an abort is there; False after `wait`."""
+        # A signal may win the race into the same workflow task, so the state decides afterwards, not the timer.
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._settled or self._abort is not None, timeout=wait, timeout_summary=summary
+            )
+        return self._settled or self._abort is not None
+
+    @property
+    def _settled(self) -> bool:
+        return any(event.settles for event in self._events.values())
+
+    async def _poll(self) -> None:
+        """Ask the vendor; no answer is no failure, the next deadline asks again or asks a person."""
+        try:
+            answer = await workflow.execute_activity_method(
+                Moderation.poll_vendor,
+                self._ref,
+                **policies.at(policies.VENDOR_POLL, "webhook overdue: poll"),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return
+        for event in answer.events:
+            self.moderation_event(event)
+
+    async def _review(self, opened: DecisionResult, *, reopenable: bool) -> DecisionResult:
+        """Wait for a person; where only the vendor's silence led here, its late word closes the review."""
+        due = workflow.now() + self._upload.waits.review
+        self._in_review = True
+        workflow.upsert_search_attributes(
+            [names.MEDIA_STAGE.value_set(Status.IN_REVIEW.value), names.REVIEW_DUE_AT.value_set(due)]
+        )
+        workflow.set_current_details(
+            f"In review because of {opened.reason}; due {due:%Y-%m-%d %H:%M} UTC, then the policy's default."
+        )
+        await self._tell("review_due", opened.reason)
+        with suppress(TimeoutError):  # as above: the state decides
+            await workflow.wait_condition(
+                lambda: bool(self._human or self._abort or (reopenable and self._settled)),
+                timeout=max(due - workflow.now(), timedelta(0)),
+                timeout_summary="review deadline",
+            )
+        return await self._close_review(reopenable)
+
+    async def _close_review(self, reopenable: bool) -> DecisionResult:
+        if self._human:
+            reason = Reason(code=self._human.reason or "person", detail=self._human.note)
+            return await self._record(
+                self._human.verdict, reason, by=f"person:{self._human.reviewer}", note=self._human.note
+            )
+        if self._abort:
+            return await self._aborted(self._abort)
+        if reopenable and self._settled:
+            decision = await self._record()
+            # The vendor is unsure as well: the deadline of the review that is open already holds.
+            return (
+                decision if decision.verdict is not Verdict.REVIEW else await self._review(decision, reopenable=False)
+            )
+        reason = Reason(code="review_deadline", detail="No person decided before the deadline.")
+        return await self._record(reason=reason, by="deadline", deadline_passed=True)
+
+    async def _aborted(self, request: AbortRequest) -> DecisionResult:
+        reason = Reason(code="aborted", detail=request.reason)
+        return await self._record(Verdict.REJECT, reason, by=f"person:{request.actor}")
+
+    async def _record(
+        self,
+        verdict: Verdict | None = None,
+        reason: Reason | None = None,
+        *,
+        by: str = "policy",
+        note: str = "",
+        deadline_passed: bool = False,
+    ) -> DecisionResult:
+        """Store a decision; the one that stands comes back, also when this runs again."""
+        return await workflow.execute_local_activity_method(
+            Projecting.record_decision,
+            DecisionInput(
+                **self._ref.model_dump(),
+                events=tuple(self._events.values()),
+                verdict=verdict,
+                reasons=(reason,) if reason else (),
+                decided_by=by,
+                note=note,
+                deadline_passed=deadline_passed,
+            ),
+            **policies.PROJECTION,
+        )
+
+    async def _file(self, decision: DecisionResult) -> Status:
+        """Copy, verify, commit, delete: everything stands where the verdict says, or nothing has moved."""
+        workflow.set_current_details(f"Filing as {status_for(decision.verdict).value}: {decision.reason}.")
+        filed = await workflow.execute_activity_method(
+            Filing.file_media,
+            FileInput(**self._ref.model_dump(), verdict=decision.verdict, reason=decision.reason),
+            **policies.at(policies.FILING, f"file as {status_for(decision.verdict).value}"),
+        )
+        workflow.upsert_search_attributes(
+            [names.MEDIA_STAGE.value_set(filed.status.value), names.VERDICT.value_set(decision.verdict.value)]
+        )
+        workflow.set_current_details(f"Filed as {filed.status.value}: {decision.reason}.")
+        return filed.status
+
+    async def _notify(self, decision: DecisionResult, status: Status) -> None:
+        """Tell the admins, last; what is filed stays filed whatever becomes of the mail."""
+        await self._tell("moderation_result", f"{status.value}: {decision.reason}")
+
+    async def _tell(self, kind: str, detail: str) -> None:
+        try:
+            await workflow.execute_activity_method(
+                Notifying.notify_admins,
+                NotifyInput(**self._ref.model_dump(), kind=kind, detail=detail, batch_id=self._upload.batch_id),
+                **policies.at(policies.NOTIFICATION, f"notify: {kind}"),
+            )
+        except ActivityError as error:
+            workflow.logger.warning("notification %s did not go out yet: %s", kind, error.cause)
+
+    async def _fail(self, error: BaseException) -> None:
+        """Name the cause where operators look for it, before the run ends as failed or cancelled."""
+        cancelled = is_cancelled_exception(error)
+        if not (cancelled or isinstance(error, ActivityError)):
+            return  # an eviction, or a bug in this code, which fails the workflow task and is retried after a repair
+        kind = "cancelled" if cancelled else _kind(error)
+        workflow.upsert_search_attributes([names.FAILURE_KIND.value_set(kind)])
+        await workflow.execute_local_activity_method(
+            Projecting.record_failure,
+            FailureInput(**self._ref.model_dump(), kind=kind, detail=str(getattr(error, "cause", None) or error)),
+            **policies.PROJECTION,
+        )
+
+
+def _kind(error: BaseException) -> str:
+    """The name of the class in `mediagate.errors` that an activity failed with, or that of the SDK's failure."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return (cause.type if isinstance(cause, ApplicationError) else None) or type(cause).__name__
