@@ -41,7 +41,10 @@ class _Inbound(ActivityInboundInterceptor):
                 result = await super().execute_activity(input)
             except MediagateError as error:
                 log.warning("activity.failed", error=error.code, detail=error.message, retryable=error.retryable)
-                raise translated(error) from error
+                raise translated(error) from None  # the chain would travel into the history
+            except Exception:
+                log.exception("activity.crashed")
+                raise
             log.info("activity.done", seconds=round(time.monotonic() - began, 3))
             return result
 

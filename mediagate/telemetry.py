@@ -35,6 +35,8 @@ def configure_logging(settings: Settings, *, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for chatty in ("httpx", "httpcore", "urllib3", "uvicorn.access"):  # each request is logged once, by us
+    # Each request and each failed activity is logged once, by us.
+    for chatty in ("httpx", "httpcore", "urllib3", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(process=process)

@@ -22,7 +22,7 @@ def opaque(picture: Image.Image) -> Image.Image:
     if picture.mode == "1" and "transparency" not in picture.info:
         return picture.convert("L")
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
-        layered = picture.convert("RGBA")
+        layered = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         white = Image.new("RGB", picture.size, "white")
         white.paste(layered, mask=layered)
         return white

@@ -19,7 +19,7 @@ class Container:
     height: int
     stream: bytes
     pixel_bytes: int
-    """bytes per pixel that the decoder holds at its peak"""
+    """bytes per pixel at the peak of decoding the picture and laying its transparency on white"""
     frames: int = 1
     has_alpha: bool = False
     exif: bytes = b""

@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from mediagate.imaging.container import Container
 
 _OUTPUT_EDGE = 4096
-_OUTPUT_COPIES = 3
-_FIXED = 4 * 1024 * 1024
+_OUTPUT_COPIES = 2
+_FIXED = 16 * 1024 * 1024
 
 
 def predict_decode_bytes(container: Container, file_bytes: int) -> int:
     """The peak of a full decode and of the copies that rendering makes, in bytes; an upper bound.
 
-    Two copies of the file (as read, and as the decoder gets it), the decoder's own pixels, one full-size copy (4 bytes
-    a pixel in Pillow) while alpha or orientation is applied, and the pictures at output size.
+    Two copies of the file (as read, and as the decoder gets it), the decoder's pixels, and two pictures at output size
+    (4 bytes a pixel in Pillow), because each step from one to the next holds both.
     """
     pixels = container.width * container.height
     output = min(pixels, _OUTPUT_EDGE * _OUTPUT_EDGE)
-    return 2 * file_bytes + pixels * (container.pixel_bytes + 4) + output * 4 * _OUTPUT_COPIES + _FIXED
+    return 2 * file_bytes + pixels * container.pixel_bytes + output * 4 * _OUTPUT_COPIES + _FIXED
 
 
 class MemoryBudget:

@@ -92,18 +92,28 @@ def walk(data: bytes, limits: Limits) -> Container:
         raise corrupt("PNG", "the palette is missing")
     if pixels * _BEST_DEFLATE < height * (1 + width * depth * _SAMPLES[colour] // 8):
         raise truncated("PNG", "the picture data: there is too little of it for the size of the picture")
+    has_alpha = colour in _WITH_ALPHA or b"tRNS" in seen
     check_tail("PNG", data, end + 4)
     return Container(
         width=width,
         height=height,
         stream=b"".join(kept),
-        pixel_bytes=4 if colour in (2, 6) else 8,  # grey and palette pictures are widened after they are decoded
+        pixel_bytes=_pixel_bytes(depth, colour, has_alpha),
         frames=frames,
-        has_alpha=colour in _WITH_ALPHA or b"tRNS" in seen,
+        has_alpha=has_alpha,
         exif=metadata.get(b"eXIf", b"").removeprefix(b"Exif\0\0"),
         icc=_profile(metadata.get(b"iCCP", b"")),
         xmp=_xmp(metadata.get(b"iTXt", b"")),
     )
+
+
+def _pixel_bytes(depth: int, colour: int, has_alpha: bool) -> int:
+    """Pillow keeps grey and palette pictures in 1 byte a pixel, the rest in 4; 16-bit grey is widened on its way."""
+    if colour == 0 and depth == 16:
+        return 7
+    decoded = 1 if colour in (0, _PALETTE) else 4
+    widened = 8 if has_alpha else 4 if colour == _PALETTE else 0
+    return decoded + widened
 
 
 def _inflate(packed: bytes) -> bytes:

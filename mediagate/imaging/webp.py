@@ -62,7 +62,7 @@ def walk(data: bytes, limits: Limits) -> Container:
         width=width,
         height=height,
         stream=data[:stop],
-        pixel_bytes=16,  # two canvases of libwebp, its output, and the picture
+        pixel_bytes=20 if has_alpha else 16,  # two canvases of libwebp, its output, the picture, the flattened one
         frames=frames,
         has_alpha=has_alpha,
         exif=parts.get(b"EXIF", b"").removeprefix(b"Exif\0\0"),

@@ -44,7 +44,8 @@ class GenericVendor:
     ) -> None:
         self._name = name
         self._url = url.rstrip("/")
-        self._authorization = f"Bearer {api_key.get_secret_value()}"
+        token = api_key.get_secret_value()
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
         self._secrets = tuple(webhook_secrets)
         for secret in self._secrets:  # a mistake in the settings shows at the start and not with the first webhook
             signatures.key(secret)
@@ -87,7 +88,7 @@ class GenericVendor:
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The JSON object of a 2xx answer; empty for a 404 that is `missing_ok`."""
-        sent = {"Authorization": self._authorization, **(headers or {})}
+        sent = {**self._authorization, **(headers or {})}
         try:
             async with self._client.stream(method, self._url + path, content=content, headers=sent) as response:
                 if response.status_code == 404 and missing_ok:
@@ -107,7 +108,7 @@ class GenericVendor:
 
     def _events(self, answer: Mapping[str, Any], media_id: str) -> list[VendorEvent]:
         """The results in an answer; those of another item would be somebody else's verdict and are no answer at all."""
-        found = answer.get("events") or []
+        found = answer.get("events", [])
         if not isinstance(found, list) or len(found) > generic_result.MAX_EVENTS:
             raise VendorUnavailable("The moderation vendor's answer has no usable list of events.")
         try:
