@@ -1,0 +1,171 @@
+"""Real services for the tests: started once per session, with a database, a bucket and task queues of their own each.
+
+The services come up in the background while unit tests run; the first test that needs them waits for them.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from temporalio.client import Client
+
+from db import migrate
+from db.session import Database
+from db.tables import Library
+from devstack.environment import settings_from
+from mediagate import temporal, wiring
+from mediagate.settings import Settings
+from mediagate.storage.s3 import S3Store
+from tests.world import World, open_world
+from workflows.names import SEARCH_ATTRIBUTES
+
+STACK = pytest.StashKey[tuple[subprocess.Popen[bytes], Path]]()
+FOLDER = "MEDIAGATE_TEST_FOLDER"
+START_SECONDS = 900
+"""Includes building the Go programs, once on a new machine."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the services from the controlling process, unless only unit tests are asked for."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    asked = [Path(arg.split("::")[0]).as_posix() for arg in config.args]
+    if asked and all("tests/unit" in arg for arg in asked):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="mediagate-tests-"))
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.infrastructure", str(folder)],
+            cwd=Path(__file__).parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+        )
+    os.environ[FOLDER] = str(folder)
+    config.stash[STACK] = (process, folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the services and take their folder away."""
+    started = config.stash.get(STACK, None)
+    if started is None:
+        return
+    process, folder = started
+    process.communicate()  # closes its standard input
+    from devstack.discard import discard
+
+    discard(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Unit tests first: the services start meanwhile. Tests that run whole stacks of their own last."""
+    order = {"unit": 0, "e2e": 2, "chaos": 3}
+    root = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        return order.get(item.path.relative_to(root).parts[0], 1)
+
+    items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def services() -> dict[str, str]:
+    """The environment under which the session's services are reached."""
+    folder = Path(os.environ[FOLDER])
+    deadline = time.monotonic() + START_SECONDS
+    while not (folder / "ready").exists():
+        if time.monotonic() > deadline or not (folder / "output").exists():
+            pytest.fail(f"The services did not start:\n{(folder / 'output').read_text()[-4000:]}")
+        time.sleep(0.1)
+    found: dict[str, str] = json.loads((folder / "environment.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="session")
+def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of this test process: its own migrated database and its own bucket."""
+    for name, value in services.items():
+        if name.startswith("TEMPORAL_"):
+            os.environ[name] = value
+    base = settings_from(services)
+    admin_url = base.database_url.get_secret_value()
+    name = f"test_{worker_id}"
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+    url = f"{admin_url.rpartition('/')[0]}/{name}"
+    migrate.upgrade(url)
+    settings = settings_from(
+        {
+            **services,
+            "MEDIAGATE_DATABASE_URL": url,
+            "MEDIAGATE_S3_BUCKET": f"test-{worker_id}",
+            "MEDIAGATE_STATE_DIR": str(tmp_path_factory.mktemp("state")),
+            "MEDIAGATE_PUBLIC_URL": "http://gate.test",
+            "MEDIAGATE_CPU_SLOTS": "2",
+        }
+    )
+    store = wiring.open_store(settings)
+    asyncio.run(store.ensure_bucket(["http://gate.test"]))
+    store.close()
+    return settings
+
+
+@pytest.fixture(scope="session")
+async def temporal_client(stack_settings: Settings) -> Client:
+    """The session's Temporal client."""
+    client = await temporal.connect()
+    await temporal.register_search_attributes(client, SEARCH_ATTRIBUTES)
+    return client
+
+
+@pytest.fixture(scope="session")
+async def db(stack_settings: Settings) -> AsyncIterator[Database]:
+    """The session's database."""
+    database = Database(stack_settings.database_url.get_secret_value())
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def store(stack_settings: Settings) -> Iterator[S3Store]:
+    """The session's object store."""
+    opened = wiring.open_store(stack_settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def library(db: Database) -> Library:
+    """A fresh library."""
+    async with db.transaction() as tx:
+        return await tx.access.ensure_library(f"lib-{uuid4().hex[:12]}", name="Test", settings={})
+
+
+@pytest.fixture
+async def skipping_world(
+    stack_settings: Settings, temporal_client: Client, db: Database, store: S3Store, library: Library, tmp_path: Path
+) -> AsyncIterator[World]:
+    """As `world`, but timers fire as soon as nothing else is to be done."""
+    opening = open_world(stack_settings, temporal_client, db, store, library, tmp_path, skip_time=True)
+    async with opening as opened:
+        yield opened
+
+
+@pytest.fixture
+async def world(
+    stack_settings: Settings, temporal_client: Client, db: Database, store: S3Store, library: Library, tmp_path: Path
+) -> AsyncIterator[World]:
+    """Everything a test of the gate needs, around a fresh library and fresh task queues."""
+    async with open_world(stack_settings, temporal_client, db, store, library, tmp_path) as opened:
+        yield opened
