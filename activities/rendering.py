@@ -12,6 +12,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import heartbeats
+from mediagate.errors import ObjectMissing, TooLarge, WatermarkUnusable
 from mediagate.media.values import MEDIUM, MIB, MODERATION, ORIGINAL, THUMB, ImageFacts, VariantName, WatermarkSpec
 from mediagate.storage import keys
 from workflows.messages import MediaRef, StepResult
@@ -88,14 +89,19 @@ class Rendering:
             yield _Source(path=path, facts=facts, watermark=watermark, marked=frozenset(spec.variants))
 
     async def _watermark(self, spec: WatermarkSpec) -> Watermark | None:
-        from mediagate.imaging import Watermark
+        """The library's mark, ready to draw. What is wrong with it is not the uploader's fault: the upload waits."""
+        from mediagate.imaging import Refused, Watermark
 
         if spec.empty:
             return None
-        image = (
-            await self._deps.store.get_bytes(spec.image_key, max_bytes=MAX_WATERMARK_BYTES) if spec.image_key else None
-        )
-        return await self._on_cpu(0, lambda: Watermark(spec, image))
+        try:
+            image = await self._mark_image(spec.image_key) if spec.image_key else None
+            return await self._on_cpu(0, lambda: Watermark(spec, image))
+        except (Refused, ObjectMissing, TooLarge) as error:
+            raise WatermarkUnusable(f"The library's watermark cannot be used: {error}", retry_after=60) from error
+
+    async def _mark_image(self, key: str) -> bytes:
+        return await self._deps.store.get_bytes(key, max_bytes=MAX_WATERMARK_BYTES)
 
     async def _on_cpu(self, nbytes: int, work: Callable[[], T]) -> T:
         def admitted() -> T:

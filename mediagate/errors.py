@@ -25,7 +25,8 @@
     │   ├── DatabaseUnavailable
     │   ├── WorkflowsUnavailable
     │   ├── VendorUnavailable
-    │   └── MailUnavailable
+    │   ├── MailUnavailable
+    │   └── WatermarkUnusable        uploads wait until the library's mark is mended
     └── BrokenInvariant                  500  a bug or tampering; fails the run, named by `FailureKind`
         ├── IllegalTransition
         ├── ObjectCorrupt
@@ -184,6 +185,10 @@ class VendorUnavailable(Unavailable):
 
 class MailUnavailable(Unavailable):
     """The mail server does not take the message at the moment; try again."""
+
+
+class WatermarkUnusable(Unavailable):
+    """The library's watermark cannot be used: mend it in the library's settings; its uploads wait and try again."""
 
 
 class BrokenInvariant(MediagateError):

@@ -3,7 +3,6 @@
 The services come up in the background while unit tests run; the first test that needs them waits for them.
 """
 
-import asyncio
 import json
 import os
 import shutil
@@ -93,7 +92,7 @@ def services() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+async def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of this test process: its own migrated database and its own bucket."""
     for name, value in services.items():
         if name.startswith("TEMPORAL_"):
@@ -116,7 +115,7 @@ def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: p
         }
     )
     store = wiring.open_store(settings)
-    asyncio.run(store.ensure_bucket(["http://gate.test"]))
+    await store.ensure_bucket(["http://gate.test"])
     store.close()
     return settings
 
