@@ -3,6 +3,7 @@
 The services come up in the background while unit tests run; the first test that needs them waits for them.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -92,7 +94,7 @@ def services() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-async def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of this test process: its own migrated database and its own bucket."""
     for name, value in services.items():
         if name.startswith("TEMPORAL_"):
@@ -115,7 +117,8 @@ async def stack_settings(services: dict[str, str], worker_id: str, tmp_path_fact
         }
     )
     store = wiring.open_store(settings)
-    await store.ensure_bucket(["http://gate.test"])
+    with ThreadPoolExecutor(1) as pool:  # a loop may run in this thread already
+        pool.submit(lambda: asyncio.run(store.ensure_bucket(["http://gate.test"]))).result()
     store.close()
     return settings
 
