@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from mediagate.media.values import Status, Verdict
 
+MAX_CAPTION = 2000
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
 
@@ -17,7 +19,7 @@ class UploadCreate(BaseModel):
     filename: str
     content_type: str
     file_size: int
-    caption: str = Field("", max_length=2000)
+    caption: str = Field("", max_length=MAX_CAPTION)
     sha256: Sha256 | None = None
 
 

@@ -26,7 +26,6 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MEDIAGATE_", extra="ignore", frozen=True)
 
-    environment: str = Field("development", description="development, staging or production")
     state_dir: Path = Field(default_factory=_state_dir, description="where `dev` and `demo` keep their state")
 
     # Postgres
@@ -38,15 +37,15 @@ class Settings(BaseSettings):
     # S3
     s3_url: str = Field("http://127.0.0.1:9000", description="endpoint of the object store as this process sees it")
     s3_public_url: str | None = Field(None, description="endpoint as uploaders see it; default: the same")
-    s3_access_key: SecretStr = SecretStr("mediagate")
-    s3_secret_key: SecretStr = SecretStr("mediagate-local")
-    s3_region: str = "us-east-1"
-    s3_bucket: str = "mediagate"
+    s3_access_key: SecretStr = Field(SecretStr("mediagate"), description="access key id")
+    s3_secret_key: SecretStr = Field(SecretStr("mediagate-local"), description="secret access key")
+    s3_region: str = Field("us-east-1", description="fixed, so that it is never looked up")
+    s3_bucket: str = Field("mediagate", description="holds every library")
     s3_presign: str = Field("post", pattern="^(post|put)$", description="put: for stores without POST policies")
 
     # HTTP
-    api_host: str = "127.0.0.1"
-    api_port: int = Field(8000, ge=0, le=65535)
+    api_host: str = Field("127.0.0.1", description="address the API listens on")
+    api_port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
     public_url: str = Field("http://127.0.0.1:8000", description="how callers and vendors reach the API")
     delivery_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="comma-separated keys that sign delivery URLs; the first signs, all verify"
@@ -55,16 +54,16 @@ class Settings(BaseSettings):
     temporal_ui_url: str | None = Field(None, description="base URL of the Temporal Web UI, for links")
 
     # Limits
-    max_file_size: int = Field(64 * MIB, ge=1)
-    max_files_per_request: int = Field(20, ge=1)
+    max_file_size: int = Field(64 * MIB, ge=1, description="largest file; a library may set its own")
+    max_files_per_request: int = Field(20, ge=1, description="most files of one multipart request")
     max_pixels: int = Field(64_000_000, ge=1, description="width × height × frames looked at")
     max_edge: int = Field(30_000, ge=1, description="longest edge in pixels")
     upload_expires: int = Field(900, ge=1, description="lifetime of a presigned upload")
 
     # Moderation vendor (generic webhook vendor)
-    vendor_name: str = "simulated"
+    vendor_name: str = Field("simulated", description="the vendor in webhook URLs and findings")
     vendor_url: str = Field("http://127.0.0.1:8099", description="where files are submitted and polled")
-    vendor_api_key: SecretStr = SecretStr("")
+    vendor_api_key: SecretStr = Field(SecretStr(""), description="sent to the vendor as a bearer token")
     vendor_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="comma-separated whsec_… secrets; more than one during a rotation"
     )
@@ -73,16 +72,18 @@ class Settings(BaseSettings):
     review_deadline: float = Field(86_400, gt=0, description="how long a review may take before the default verdict")
 
     # Notifications
-    smtp_host: str = "127.0.0.1"
-    smtp_port: int = 1025
-    smtp_username: str | None = None
-    smtp_password: SecretStr | None = None
-    smtp_tls: bool = Field(False, description="STARTTLS")
-    mail_from: str = "mediagate@localhost"
+    smtp_host: str = Field("127.0.0.1", description="mail server")
+    smtp_port: int = Field(1025, description="its port")
+    smtp_username: str | None = Field(None, description="log-in at the mail server, if it wants one")
+    smtp_password: SecretStr | None = Field(None, description="password of that log-in")
+    smtp_tls: bool = Field(False, description="demand STARTTLS")
+    mail_from: str = Field("mediagate@localhost", description="sender of every mail")
     admin_mails: Comma = Field((), description="comma-separated addresses of admins")
 
     # Worker
-    cpu_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    cpu_slots: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="pictures worked on at once; computed: the cores"
+    )
     memory_budget: int = Field(0, ge=0, description="bytes that decoded pictures may take; 0: a quarter of the RAM")
     cache_bytes: int = Field(2 * 1024 * MIB, ge=0, description="disk bytes for downloaded sources")
     cache_dir: Path | None = Field(None, description="folder of that cache; default: in the state folder")
@@ -90,8 +91,8 @@ class Settings(BaseSettings):
     metrics_address: str | None = Field(None, description="host:port for the worker's Prometheus metrics")
 
     # Logs
-    log_level: str = "INFO"
-    log_format: str = Field("json", pattern="^(json|console)$")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: str = Field("json", pattern="^(json|console)$", description="json, or console for people")
 
     @field_validator("delivery_secrets", "vendor_webhook_secrets", "admin_mails", mode="before")
     @classmethod

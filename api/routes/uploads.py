@@ -19,7 +19,15 @@ from starlette.formparsers import MultiPartException
 from activities.outbox import start_upload
 from api.deps import Gate, GateDep, Uploader, library_for, media_for
 from api.idempotency import once
-from api.models import BatchAccepted, BatchItem, UploadAccepted, UploadComplete, UploadCreate, UploadCreated
+from api.models import (
+    MAX_CAPTION,
+    BatchAccepted,
+    BatchItem,
+    UploadAccepted,
+    UploadComplete,
+    UploadCreate,
+    UploadCreated,
+)
 from db.repositories.media import MediaRepository
 from db.tables import Batch, Library, Media, now
 from mediagate.access import upload_tokens
@@ -182,7 +190,23 @@ async def start_or_owe(gate: Gate, media: Media, library: Library) -> None:
         log.warning("upload.start_owed", media_id=str(media.id), error=error.code)
 
 
-@router.post("/libraries/{slug}/media", status_code=202, response_model=BatchAccepted)
+_FORM = {
+    "type": "object",
+    "required": ["files"],
+    "properties": {
+        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "caption": {"type": "string", "maxLength": MAX_CAPTION},
+    },
+}
+
+
+@router.post(
+    "/libraries/{slug}/media",
+    status_code=202,
+    response_model=BatchAccepted,
+    # The form is read by hand, so that its limits are ours; the description is told by hand, too.
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+)
 async def upload_files(slug: str, request: Request, gate: GateDep, caller: Uploader) -> JSONResponse:
     """Take up to 20 `files` (multipart/form-data) and a `caption` for them; one bad file never fails the others."""
     library = await library_for(gate, caller, slug)
@@ -196,7 +220,7 @@ async def upload_files(slug: str, request: Request, gate: GateDep, caller: Uploa
                 raise TooManyFiles(f"At most {most} files in one request.")
             if not files:
                 raise InvalidRequest("The form has no file under the name 'files'.")
-            text = caption[:2000] if isinstance(caption, str) else ""
+            text = caption[:MAX_CAPTION] if isinstance(caption, str) else ""
             with tempfile.TemporaryDirectory(prefix="mediagate-") as folder:
                 received = [await asyncio.to_thread(_receive, file, Path(folder)) for file in files]
 
