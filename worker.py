@@ -25,6 +25,7 @@ from activities.sources import SourceCache
 from db.session import Database
 from mediagate import temporal, wiring
 from mediagate.access.delivery import DeliverySigner
+from mediagate.errors import WorkflowsUnavailable
 from mediagate.imaging import MemoryBudget
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
@@ -98,15 +99,19 @@ def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: 
 
 
 async def run(settings: Settings, roles: Sequence[Role]) -> int:
-    """Work until a signal comes; 0 after a clean drain, 1 after a fatal error."""
+    """Work until a signal comes; 0 after a clean drain, 1 after a fatal error or if Temporal cannot be reached."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_quit, stop, number)
-    client = await temporal.connect(metrics_address=settings.metrics_address)
-    async with open_deps(settings, client) as deps:
+    try:
+        client = await temporal.connect(metrics_address=settings.metrics_address)
         if Role.FLOW in roles:
-            await deps.flows.ensure_sweep()
+            await Flows(client).ensure_sweep()
+    except (RuntimeError, WorkflowsUnavailable) as error:
+        log.error("worker.not_started", reason=str(error), cause=str(error.__cause__ or ""))
+        return 1
+    async with open_deps(settings, client) as deps:
         workers = build_workers(client, deps, roles)
         runs = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
         log.info("worker.started", queues=[worker.task_queue for worker in workers])

@@ -6,6 +6,7 @@ goes on. Nothing is deleted before the row points at the verified copy.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,20 +64,35 @@ class Filing:
     async def file_media(self, job: FileInput) -> FileResult:
         """File the item by its verdict. Idempotent: an attempt after the commit only deletes what is left over.
 
+        A cancellation of the run waits until objects and row agree; a worker that shuts down breaks off, and the next
+        attempt goes on.
+
         Raises:
             ObjectCorrupt: a source's bytes are not those that were recorded; nothing was deleted.
         """
-        media_id = UUID(job.media_id)
         async with heartbeats.every(5):
-            async with self._deps.db.transaction() as tx:
-                media = await tx.media.get(media_id)
-                variants = await tx.media.variants(media_id)
-            plan = _plan(media, variants, job)
-            for move in plan.copies:
-                await self._copy_verified(move)
-            await self._commit(media_id, plan, job.reason)
-            for key in plan.obsolete:
-                await self._deps.store.delete(key)
+            filing = asyncio.create_task(self._file(job))
+            try:
+                return await asyncio.shield(filing)
+            except asyncio.CancelledError:
+                details = activity.cancellation_details()
+                if details and details.cancel_requested:
+                    return await filing
+                filing.cancel()
+                await asyncio.wait([filing])
+                raise
+
+    async def _file(self, job: FileInput) -> FileResult:
+        media_id = UUID(job.media_id)
+        async with self._deps.db.transaction() as tx:
+            media = await tx.media.get(media_id)
+            variants = await tx.media.variants(media_id)
+        plan = _plan(media, variants, job)
+        for move in plan.copies:
+            await self._copy_verified(move)
+        await self._commit(media_id, plan, job.reason)
+        for key in plan.obsolete:
+            await self._deps.store.delete(key)
         return FileResult(status=plan.status, objects=len(plan.copies))
 
     async def _copy_verified(self, move: _Move) -> None:
@@ -91,6 +107,7 @@ class Filing:
         if await store.sha256(move.target) == move.sha256:
             return
         if await store.sha256(move.source) != move.sha256:
+            await store.delete(move.target)  # a copy of wrong bytes, where only verified ones may stand
             raise ObjectCorrupt(f"The object {move.source} no longer has the SHA-256 that was recorded for it.")
         raise StorageUnavailable(f"The copy {move.target} does not read back as it was written.")
 
@@ -101,6 +118,7 @@ class Filing:
             media = await tx.media.get(media_id, lock=True)
             await tx.media.move(media, plan.status, reason=reason)
             media.filed_at = media.filed_at or now()
+            media.run_id = activity.info().workflow_run_id  # another than the first, if the run was reset
             if plan.master:
                 media.master_key = plan.master.target
             if plan.backup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mediagate.media.lifecycle import WORK
+from mediagate.media.values import Status
 from mediagate.moderation.findings import VendorEvent
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ async def deliver(db: Database, flows: Flows, inbox_id: UUID) -> InboxState:
     event = VendorEvent.model_validate(row.event)
     if media is None:
         state = InboxState.UNMATCHED
-    elif media.status not in WORK:
+    elif media.status not in WORK | {Status.FAILED}:
         state = InboxState.LATE
     elif await flows.signal_moderation(str(media.id), event):
         state = InboxState.DELIVERED
-    else:
-        state = InboxState.STORED
+    else:  # a failed run that is resumed finds the event in the inbox; one that is not started yet is waited for
+        state = InboxState.LATE if media.status is Status.FAILED else InboxState.STORED
     if state is InboxState.STORED:
         return state
     async with db.transaction() as tx:

@@ -33,7 +33,7 @@ class Notifying:
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(UUID(job.media_id))
             notes = [await self._put(tx, media, job)]
-            summary = await self._batch_summary(tx, media, job) if job.batch_id else None
+            summary = await self.sum_up(tx, media, job.library)
             notes += [summary] if summary else []
         for note in notes:
             if note.mailed_at is None:
@@ -68,25 +68,30 @@ class Notifying:
             "media_id": job.media_id,
             "filename": media.filename,
             "status": media.status.value,
+            "title": job.detail,
             "detail": job.detail,
             "tracking_id": job.tracking_id,
         }
-        note = await self._write(tx, media, f"{job.media_id}:{job.kind}", job.kind, facts)
-        await tx.media.record(media.id, f"notified:{job.kind}", "notified", {"kind": job.kind})
+        what = f"{job.kind}:{job.occasion}" if job.occasion else job.kind
+        note = await self._write(tx, media, f"{job.media_id}:{what}", job.kind, facts)
+        await tx.media.record(media.id, f"notified:{what}", "notified", {"kind": job.kind})
         return note
 
-    async def _batch_summary(self, tx: Transaction, media: Media, job: NotifyInput) -> Notification | None:
-        """One summary for each batch: with the file after which none is left at work."""
-        counts = await tx.media.batch_counts(UUID(job.batch_id))
+    async def sum_up(self, tx: Transaction, media: Media, library: str) -> Notification | None:
+        """One summary for each batch of which anything came: with the file after which none is left at work."""
+        if media.batch_id is None:
+            return None
+        counts = await tx.media.batch_counts(media.batch_id)
         ended = DECIDED | {Status.FAILED, Status.EXPIRED}
-        if any(status not in ended for status in counts):
+        if not ended.issuperset(counts) or set(counts) == {Status.EXPIRED}:
             return None
         facts = {
-            "library": job.library,
-            "batch_id": job.batch_id or "",
+            "library": library,
+            "batch_id": str(media.batch_id),
+            "total": str(sum(counts.values())),
             **{status.value: str(count) for status, count in counts.items()},
         }
-        return await self._write(tx, media, f"{job.batch_id}:batch_summary", "batch_summary", facts)
+        return await self._write(tx, media, f"{media.batch_id}:batch_summary", "batch_summary", facts)
 
     async def _write(self, tx: Transaction, media: Media, key: str, kind: str, facts: dict[str, str]) -> Notification:
         from db.tables import Notification

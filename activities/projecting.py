@@ -7,6 +7,7 @@ from uuid import UUID
 
 from temporalio import activity
 
+from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.policy import Decision, Policy, Reason, decide
 from workflows.messages import DecisionInput, DecisionResult, FailureInput
@@ -59,10 +60,16 @@ class Projecting:
 
     @activity.defn
     async def record_failure(self, job: FailureInput) -> None:
-        """Show that the run failed, and why; `mediagate runs retry` resumes it. Idempotent."""
+        """Show that the run failed, and why; `mediagate runs retry` resumes it. Idempotent.
+
+        What is decided and filed stays so, whatever becomes of a run that was reset after that.
+        """
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(UUID(job.media_id), lock=True)
-            await tx.media.move(media, Status.FAILED, reason=job.kind, detail=job.detail)
+            if media.status not in DECIDED:
+                await tx.media.move(media, Status.FAILED, reason=job.kind, detail=job.detail)
+            key = f"failed:{activity.info().workflow_run_id}"
+            await tx.media.record(media.id, key, "failed", {"kind": job.kind, "detail": job.detail})
 
 
 def _decision(job: DecisionInput, policy: Policy) -> Decision:

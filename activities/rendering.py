@@ -111,7 +111,9 @@ class Rendering:
         return await asyncio.get_running_loop().run_in_executor(self._deps.cpu, admitted)
 
     async def _store(self, media_id: UUID, pictures: Sequence[Picture], step: str) -> None:
-        """Bytes first, then the rows that name them."""
+        """Bytes first, then the rows that name them. An attempt that was given up for dead may come after the filing:
+        it leaves nothing.
+        """
         variants = []
         for picture in pictures:
             key = keys.work(str(media_id), picture.variant.name)
@@ -121,5 +123,10 @@ class Rendering:
             v.name.value: {"width": v.width, "height": v.height, "bytes": v.bytes} for v in variants
         }
         async with self._deps.db.transaction() as tx:
-            await tx.media.put_variants(media_id, variants)
-            await tx.media.record(media_id, f"rendered:{step}", "rendered", data)
+            media = await tx.media.get(media_id, lock=True)
+            if media.filed_at is None:
+                await tx.media.put_variants(media_id, variants)
+                await tx.media.record(media_id, f"rendered:{step}", "rendered", data)
+                return
+        for variant in variants:
+            await self._deps.store.delete(variant.key)

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -48,7 +48,7 @@ class SourceCache:
             if not self._held[sha256]:
                 del self._held[sha256]
                 self._locks.pop(sha256, None)
-            await asyncio.to_thread(self._evict)
+            await self._evict()
 
     async def _fetch(self, key: str, sha256: str, path: Path, max_bytes: int) -> None:
         part = path.with_suffix(f".{uuid4().hex}.part")
@@ -60,12 +60,21 @@ class SourceCache:
         finally:
             part.unlink(missing_ok=True)
 
-    def _evict(self) -> None:
-        files = [(path.stat(), path) for path in self._folder.iterdir() if path.suffix != ".part"]
-        total = sum(stat.st_size for stat, _ in files)
-        for stat, path in sorted(files, key=lambda pair: pair[0].st_mtime):
+    async def _evict(self) -> None:
+        """Delete the least recently used files beyond the bound, but none that is held."""
+        files = await asyncio.to_thread(self._by_last_use)
+        total = sum(size for size, _ in files)
+        for size, path in files:  # no await from here on: nobody can begin to hold a file between look and delete
             if total <= self._max_bytes:
                 return
             if not self._held.get(path.name):
                 path.unlink(missing_ok=True)
-                total -= stat.st_size
+                total -= size
+
+    def _by_last_use(self) -> list[tuple[int, Path]]:
+        files = []
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # another eviction was faster
+                stat = path.stat()
+                files.append((stat.st_mtime, stat.st_size, path))
+        return [(size, path) for _, size, path in sorted(files) if path.suffix != ".part"]

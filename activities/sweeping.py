@@ -12,7 +12,7 @@ from temporalio import activity
 from activities import heartbeats
 from activities.inbox import deliver
 from activities.outbox import start_upload
-from mediagate.errors import MediagateError
+from mediagate.errors import MediagateError, Unavailable
 from mediagate.media.lifecycle import WORK
 from mediagate.media.values import Status
 from mediagate.storage import keys
@@ -26,8 +26,6 @@ log = structlog.get_logger()
 
 FORGET_ANSWERS_AFTER = timedelta(days=1)
 """How long an `Idempotency-Key` is remembered."""
-LEFTOVER_AFTER = timedelta(hours=1)
-"""Age of an object in `work/` or `staging/` at which it is compared with its row."""
 
 
 class Sweeping:
@@ -83,6 +81,7 @@ class Sweeping:
                 for key in (keys.staging(str(row.id)), keys.master(library.slug, str(row.id))):
                     await self._deps.store.delete(key)
                 await tx.media.move(row, Status.EXPIRED, reason="never_completed")
+                await self._notifying.sum_up(tx, row, library.slug)  # it may have been the last of its batch
                 expired += 1
         return expired
 
@@ -90,14 +89,17 @@ class Sweeping:
         from db.tables import now
 
         async with self._deps.db.transaction() as tx:
-            unmailed = await tx.notifications.unmailed(now() - timedelta(minutes=3), job.limit)
+            unmailed = await tx.notifications.unmailed(now() - job.mail_after, job.limit)
         sent = 0
         for note in unmailed:
             try:
                 await self._notifying.mail(note)
-            except MediagateError as error:
+            except Unavailable as error:
                 log.warning("sweep.mail", notification_id=str(note.id), error=error.code)
                 break  # the server is away: the next sweep tries again
+            except MediagateError as error:
+                log.warning("sweep.mail_refused", notification_id=str(note.id), error=error.code)
+                continue  # this mail is refused: those behind it need not be
             sent += 1
         return sent
 
@@ -111,7 +113,7 @@ class Sweeping:
         for prefix in (keys.STAGING, keys.WORK):
             async for found in self._deps.store.list(prefix):
                 media_id = keys.media_id_of(found.key)
-                if media_id and found.modified < now() - LEFTOVER_AFTER and len(old) < job.limit:
+                if media_id and found.modified < now() - job.leftover_after and len(old) < job.limit:
                     old[found.key] = UUID(media_id)
         async with self._deps.db.transaction() as tx:
             statuses = await tx.media.statuses(set(old.values()))

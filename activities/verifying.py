@@ -35,7 +35,9 @@ class Verifying:
         """
         async with self._deps.db.transaction() as tx:
             media, library = await tx.media.with_library(UUID(ref.media_id))
-            await tx.media.move(media, Status.PROCESSING)
+            # A reset may bring an item back here that stands further on: it stays there until it is filed anew.
+            if media.status in {Status.ACCEPTED, Status.FAILED}:
+                await tx.media.move(media, Status.PROCESSING)
         limits = self._deps.settings.limits(library.settings)
         try:
             async with (

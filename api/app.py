@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from api import problems
 from api.deps import Gate
 from api.envelope import Envelope
-from api.routes import files, health, landing, media, notifications, uploads, webhooks
+from api.routes import files, forms, health, landing, media, notifications, uploads, webhooks
 from db.session import Database
 from mediagate import __version__, temporal, wiring
 from mediagate.access.delivery import DeliverySigner
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Mediagate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(app)
     v1 = APIRouter(prefix="/api/v1")
-    for noun in (uploads, media, files, webhooks, notifications):
+    for noun in (uploads, forms, media, files, webhooks, notifications):
         v1.include_router(noun.router)
     app.include_router(v1)
     app.include_router(health.router)

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_of
-from mediagate.errors import BrokenInvariant, TooLarge
+from mediagate.errors import BrokenInvariant, InvalidRequest, TooLarge
 
 log = structlog.get_logger()
 
@@ -62,10 +62,12 @@ class Envelope:
     async def _serve(self, scope: Scope, headers: Headers, exchange: "_Exchange") -> None:
         length = headers.get("content-length", "")
         try:
-            if length.isdigit() and int(length) > exchange.max_body:
+            if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+                raise InvalidRequest("The URL has a NUL in it; no name or value here has.")
+            if length.isascii() and length.isdigit() and int(length) > exchange.max_body:
                 raise exchange.too_large()
             await self._app(scope, exchange.receive, exchange.send)
-        except TooLarge as error:
+        except (TooLarge, InvalidRequest) as error:
             if exchange.status:
                 raise
             await problem_of(error, tracking_id=exchange.tracking_id)(scope, exchange.receive, exchange.send)

@@ -1,8 +1,12 @@
 """`Idempotency-Key` on every POST: the same key and body give the same answer, and have their effect once."""
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID, uuid4, uuid5
 
+import structlog
 from fastapi import Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
@@ -10,10 +14,23 @@ from pydantic import BaseModel
 
 from api.deps import Caller, Gate
 from db.tables import IdempotentRequest
-from mediagate.errors import IdempotencyKeyReused, InvalidRequest, RequestInProgress
+from mediagate.errors import IdempotencyKeyReused, InvalidRequest, RequestInProgress, Unavailable
+
+log = structlog.get_logger()
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
+RENEW_EVERY = 3.0
+"""Seconds between two signs of life of a request at work; after `ABANDONED` without one its key is free again."""
+
+
+def identity(request: Request, caller: Caller, fingerprint: bytes) -> UUID:
+    """An id that is the same whenever this request is sent again under its key; without a key a new one each time."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        return uuid4()
+    digest = hashlib.sha256(fingerprint).hexdigest()
+    return uuid5(caller.key_id, f"{request.method} {request.url.path}\n{digest}\n{key}")
 
 
 async def once(
@@ -27,7 +44,8 @@ async def once(
 ) -> JSONResponse:
     """Answer with what `action` returns, or with what it returned when this key came first.
 
-    Only answers of success are kept: a request that failed had no effect and may be sent again under its key.
+    Only answers of success are kept: a request that failed had no effect and may be sent again under its key. So may,
+    after some seconds, one whose process died: `action` then runs again and has to go on where it was.
 
     Args:
         fingerprint: what makes two bodies the same.
@@ -53,14 +71,37 @@ async def once(
     if earlier:
         return _repeat(earlier, reserved)
     try:
-        answer = jsonable_encoder(await action())
+        async with _renewed(gate, reserved):
+            answer = jsonable_encoder(await action())
     except BaseException:
-        async with gate.db.transaction() as tx:
-            await tx.access.drop_request(reserved)
+        with suppress(Unavailable):  # the caller learns of the first trouble; the key is free again some seconds later
+            async with gate.db.transaction() as tx:
+                await tx.access.drop_request(reserved)
         raise
-    async with gate.db.transaction() as tx:
-        await tx.access.end_request(reserved, status, answer)
+    try:
+        async with gate.db.transaction() as tx:
+            await tx.access.end_request(reserved, status, answer)
+    except Unavailable as error:  # it has had its effect: that the answer is not kept is no reason to hide it
+        log.warning("request.answer_not_kept", error=error.code)
     return JSONResponse(answer, status_code=status)
+
+
+@asynccontextmanager
+async def _renewed(gate: Gate, request: IdempotentRequest) -> AsyncIterator[None]:
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            with suppress(Unavailable):
+                async with gate.db.transaction() as tx:
+                    await tx.access.renew_request(request)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewing
 
 
 def _repeat(earlier: IdempotentRequest, now: IdempotentRequest) -> JSONResponse:

@@ -10,6 +10,16 @@ from mediagate.media.values import Status, Verdict
 
 MAX_CAPTION = 2000
 
+
+def _storable(text: str) -> str:
+    """Postgres keeps neither in a text, and a run that cannot record what it was told would try for ever."""
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("a text contains NUL or a lone surrogate")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Caption = Annotated[Text, Field(max_length=MAX_CAPTION)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
 
@@ -19,7 +29,7 @@ class UploadCreate(BaseModel):
     filename: str
     content_type: str
     file_size: int
-    caption: str = Field("", max_length=MAX_CAPTION)
+    caption: Caption = ""
     sha256: Sha256 | None = None
 
 
@@ -181,13 +191,13 @@ class DecisionCreate(BaseModel):
 
     verdict: Verdict
     reason: str = Field("", max_length=64, pattern="^[a-z0-9:_-]*$", description="a code, e.g. policy:nudity")
-    note: str = Field("", max_length=2000)
+    note: Text = Field("", max_length=2000)
 
 
 class AbortCreate(BaseModel):
     """Stop an upload that is not decided yet."""
 
-    reason: str = Field("", max_length=500)
+    reason: Text = Field("", max_length=500)
 
 
 class DecisionStands(BaseModel):

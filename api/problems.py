@@ -62,6 +62,9 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        # Whatever is raised while FastAPI reads a JSON body, such as TooLarge, it takes for a body it cannot parse.
+        if isinstance(error.__cause__, MediagateError):
+            return problem_of(error.__cause__, tracking_id=request.state.tracking_id)
         phrase = HTTPStatus(error.status_code).phrase
         code = phrase.lower().replace(" ", "_").replace("-", "_")
         detail = error.detail if error.detail != phrase else f"{phrase}: {request.method} {request.url.path}"

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cli.local_stack import adopt_local_stack
 from cli.output import Json, mark, print_json, print_line, print_table
 from db import migrate
 from mediagate.settings import Settings
@@ -11,11 +12,13 @@ from mediagate.settings import Settings
 app = typer.Typer(
     no_args_is_help=True,
     help="Bring the database's schema up or down, and see where it stands.\n\n"
-    "The database is MEDIAGATE_DATABASE_URL; `mediagate dev` migrates its own.",
+    "The database is MEDIAGATE_DATABASE_URL, else that of the local stack on MEDIAGATE_STATE_DIR; `mediagate dev` "
+    "migrates its own.",
 )
 
 
 def _url() -> str:
+    adopt_local_stack()
     return Settings().database_url.get_secret_value()
 
 

@@ -1,1 +1,118 @@
-def main() -> None: ...
+"""The `mediagate` program: mounts the commands and turns errors into one clear line.
+
+Commands are imported when they are called; `--help` shows the texts below without importing any of them.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+from cli.output import print_error, turn_colour_off
+from mediagate.errors import MediagateError
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Where a command lives: `attribute` is a `typer.Typer()` (a group of commands) or a function (one command)."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+MOUNTS = {
+    "dev": Mount("cli.dev", "dev", "Run the whole local stack."),
+    "demo": Mount("cli.demo", "demo", "Send files through the whole system and show what became of them."),
+    "doctor": Mount("cli.doctor", "doctor", "Check this machine and the running stack."),
+    "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
+    "runs": Mount("cli.runs.commands", "app", "Find, inspect and repair workflow runs."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Loads a command when it is called; lists them from `MOUNTS`."""
+
+    listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Those whose module is there, in the order of `MOUNTS`."""
+        del ctx
+        return [name for name, mount in MOUNTS.items() if importlib.util.find_spec(mount.module)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command; while the help page is made, only its name and text."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        mount = MOUNTS[cmd_name]
+        if self.listing:
+            return TyperCommand(cmd_name, help=mount.help)
+        target = getattr(importlib.import_module(mount.module), mount.attribute)
+        if isinstance(target, typer.Typer):
+            command: Any = get_group(target)
+        else:
+            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+            single.command(name=cmd_name)(target)
+            command = get_command(single)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Make the help page without importing the commands."""
+        self.listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.listing = False
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.callback()
+def options(
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colours, as NO_COLOR=1 does.")] = False,
+) -> None:
+    """Mediagate: a durable gate between an upload and the public."""
+    if no_color:
+        turn_colour_off()
+
+
+def main() -> NoReturn:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; commands may add their own."""
+    try:
+        app()
+        code = 0
+    except MediagateError as error:
+        print_error(error.code, error.message, as_json="--json" in sys.argv)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, without tearing the interpreter down where the Temporal client was loaded.
+
+    Its threads may still call into the interpreter then, which now and then aborts the process after its work is done
+    (https://github.com/temporalio/sdk-python/issues/300).
+    """
+    if "temporalio.bridge.temporal_sdk_bridge" in sys.modules:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # the reader of a pipe may have gone
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

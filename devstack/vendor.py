@@ -30,10 +30,10 @@ from mediagate.settings import Settings
 from mediagate.vendors.interface import Submission
 
 MAX_PICTURE = 8 * MIB
-FETCHES = 6
+FETCHES = 10
 SENDS = 20
 MAX_PAUSE = 10.0
-"""Seconds between two tries at most: with `SENDS` tries a restart of the API is bridged."""
+"""Seconds between two tries at most: with so many tries a restart of the API is bridged."""
 
 EARLY_WAIT = 5.0
 """Seconds that the answer to an `early` submission waits for its webhook."""

@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -27,8 +29,8 @@ from devstack.environment import settings_from
 from mediagate import temporal, wiring
 from mediagate.settings import Settings
 from mediagate.storage.s3 import S3Store
-from tests.world import World, open_world
-from workflows.names import SEARCH_ATTRIBUTES
+from tests.world import GateWith, World, open_world
+from workflows.names import SEARCH_ATTRIBUTES, Role
 
 STACK = pytest.StashKey[tuple[subprocess.Popen[bytes], Path]]()
 FOLDER = "MEDIAGATE_TEST_FOLDER"
@@ -152,6 +154,21 @@ async def library(db: Database) -> Library:
     """A fresh library."""
     async with db.transaction() as tx:
         return await tx.access.ensure_library(f"lib-{uuid4().hex[:12]}", name="Test", settings={})
+
+
+@pytest.fixture
+def gate_with(
+    stack_settings: Settings, temporal_client: Client, db: Database, store: S3Store, library: Library, tmp_path: Path
+) -> GateWith:
+    """Opens a world as `open_world` does, on this session's services, with settings of its own."""
+
+    def opening(
+        *, roles: Sequence[Role] = tuple(Role), skip_time: bool = False, **settings: Any
+    ) -> AbstractAsyncContextManager[World]:
+        own = stack_settings.model_copy(update=settings)
+        return open_world(own, temporal_client, db, store, library, tmp_path, roles=roles, skip_time=skip_time)
+
+    return opening
 
 
 @pytest.fixture

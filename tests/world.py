@@ -6,11 +6,11 @@ import hashlib
 import io
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,7 +27,7 @@ from activities.sources import SourceCache
 from api.app import create_app
 from api.deps import Gate
 from db.session import Database
-from db.tables import ApiKey, Library, Media
+from db.tables import ApiKey, Library, Media, now
 from mediagate.access import api_keys
 from mediagate.access.api_keys import Scope
 from mediagate.access.delivery import DeliverySigner
@@ -35,6 +35,7 @@ from mediagate.imaging import MemoryBudget
 from mediagate.media.values import MIB, Status
 from mediagate.notify.memory import MemoryMailer
 from mediagate.settings import Settings
+from mediagate.storage import keys
 from mediagate.storage.s3 import S3Store
 from mediagate.vendors.memory import MemoryVendor
 from worker import build_workers
@@ -106,6 +107,25 @@ class World:
         media_id: str = announced["media_id"]
         return media_id
 
+    async def seal(self, data: bytes, *, started: bool = True, age: timedelta = timedelta(0), **fields: Any) -> str:
+        """An accepted item with its sealed master, as `complete` leaves it, but without a run; the media id.
+
+        `started`: as if it had one, so that no sweep looks after it. `age`: since it was accepted.
+        """
+        at, owner = now() - age, self.library.id
+        media = Media(library_id=owner, filename="photo.jpg", content_type="image/jpeg", declared_bytes=len(data))
+        media_id, digest = str(media.id), hashlib.sha256(data).hexdigest()
+        key = keys.master(self.library.slug, media_id)
+        await self.store.put(key, data, content_type="image/jpeg", sha256=digest)
+        media.sqlmodel_update(
+            {"status": Status.ACCEPTED, "bytes": len(data), "sha256": digest}
+            | {"master_key": key, "created_at": at, "accepted_at": at, "started_at": at if started else None}
+            | fields
+        )
+        async with self.db.transaction() as tx:
+            tx.media.add(media)
+        return media_id
+
     # Looking
 
     async def media(self, media_id: str) -> Media:
@@ -138,6 +158,17 @@ class World:
         for prefix in (self.library.slug, "work/", "staging/"):
             found += [stat.key async for stat in self.store.list(prefix) if media_id in stat.key]
         return sorted(key.removeprefix(f"{self.library.slug}/").replace(media_id, "ID") for key in found)
+
+    @asynccontextmanager
+    async def workers(self, *roles: Role, **deps: Any) -> AsyncIterator[None]:
+        """Workers of these roles (none named: all) for the time of the block. `deps`: in place of the world's own."""
+        async with AsyncExitStack() as stack:
+            built = build_workers(
+                self.client, replace(self.deps, **deps), roles or tuple(Role), prefix=self.flows.prefix
+            )
+            for worker in built:
+                await stack.enter_async_context(worker)
+            yield
 
     def run(self, media_id: str) -> WorkflowHandle[Any, Any]:
         """The item's run."""
@@ -172,6 +203,10 @@ class World:
         headers = signed(body, at=changes.pop("at", None)) | changes
         url = f"/api/v1/webhooks/moderation/{VENDOR}"
         return await self.http.post(url, content=body, headers={"Authorization": "", **headers})
+
+
+GateWith = Callable[..., AbstractAsyncContextManager[World]]
+"""The fixture `gate_with`: a world with settings of its own."""
 
 
 def signed(body: bytes, *, at: datetime | None = None, secret: SecretStr = SECRET) -> dict[str, str]:

@@ -83,7 +83,7 @@ class Flows:
             WorkflowsUnavailable: the service did not answer in time.
         """
         try:
-            with _bounded():
+            with _bounded(about_a_run=True):
                 await self.client.get_workflow_handle(names.workflow_id(media_id)).signal(
                     "moderation_event", event, rpc_timeout=policies.START_RPC
                 )
@@ -102,7 +102,7 @@ class Flows:
     async def _update(self, media_id: str, update: str, payload: HumanDecision | AbortRequest) -> DecisionResult:
         handle = self.client.get_workflow_handle(names.workflow_id(media_id))
         try:
-            with _bounded():
+            with _bounded(about_a_run=True):
                 decision: DecisionResult = await handle.execute_update(
                     update, payload, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC
                 )
@@ -139,18 +139,24 @@ class Flows:
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
-    """Bring the client's failures into the project's error tree."""
+def _bounded(*, about_a_run: bool = False) -> Iterator[None]:
+    """Bring the client's failures into the project's error tree. `about_a_run`: the call asks for an existing run."""
     try:
         yield
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise WorkflowsUnavailable("The workflow did not answer in time; look at the status again.") from error
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
+        if about_a_run and _no_such_run(error):
             raise NotFound("There is no open workflow for this.") from error
         raise WorkflowsUnavailable(retry_after=2) from error
     except RuntimeError as error:  # a lazy client that cannot connect
         raise WorkflowsUnavailable(retry_after=2) from error
+
+
+def _no_such_run(error: RPCError) -> bool:
+    # A server that has just started does not know the namespace yet, and says so with the same status.
+    kinds = [detail.type_url.rpartition(".")[2] for detail in error.grpc_status.details]
+    return error.status is RPCStatusCode.NOT_FOUND and "NamespaceNotFoundFailure" not in kinds
 
 
 def _plain(text: str) -> str:

@@ -107,10 +107,11 @@ class FileResult(Value):
 
 
 class NotifyInput(MediaRef):
-    """Tell the admins of a library something about a media item, once per kind."""
+    """Tell the admins of a library something about a media item, once per kind and occasion."""
 
     kind: str
     detail: str = ""
+    occasion: str = Field("", description="tells apart what may happen more than once to an item")
     batch_id: str | None = None
 
 
@@ -141,6 +142,10 @@ class SweepInput(Value):
     """How old things must be before the sweep looks after them."""
 
     start_after: timedelta = timedelta(seconds=20)
+    mail_after: timedelta = Field(timedelta(minutes=3), description="longer than a run tries by itself")
+    leftover_after: timedelta = Field(
+        timedelta(hours=1), description="age of an object in `work/` or `staging/` at which it is compared with its row"
+    )
     limit: int = 500
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -35,6 +35,8 @@ with workflow.unsafe.imports_passed_through():
     )
 
 POISONED = "PoisonedFile"
+GATE = "gate"
+"""Who decided, where neither a policy nor a person did."""
 
 
 @workflow.defn
@@ -51,6 +53,7 @@ class UploadWorkflow:
         self._human: HumanDecision | None = None
         self._in_review = False
         self._decision: DecisionResult | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     @workflow.run
     async def run(self, upload: UploadInput) -> UploadResult:
@@ -148,9 +151,9 @@ class UploadWorkflow:
         """A file that may not pass: rejected with the reason named, or set apart if it ends workers."""
         if refused.poisoned:
             reason = Reason(code="poisoned_file", detail="Working on this file ended its worker again and again.")
-            return await self._record(Verdict.QUARANTINE, reason, by="gate")
+            return await self._record(Verdict.QUARANTINE, reason, by=GATE)
         reason = Reason(code=refused.refused.value if refused.refused else "", detail=refused.detail)
-        return await self._record(Verdict.REJECT, reason, by="gate")
+        return await self._record(Verdict.REJECT, reason, by=GATE)
 
     async def _moderate(self) -> DecisionResult:
         """Submit, wait for the vendor, decide by the policy, and ask a person where that leads to review."""
@@ -158,12 +161,13 @@ class UploadWorkflow:
         if self._abort:
             return await self._aborted(self._abort)
         if silence:
-            opened = await self._record(Verdict.REVIEW, silence, by="gate")
+            opened = await self._record(Verdict.REVIEW, silence, by=GATE)
         else:
             opened = await self._record()
         if opened.verdict is not Verdict.REVIEW:
             return opened
-        return await self._review(opened, reopenable=silence is not None)
+        due = workflow.now() + self._upload.waits.review
+        return await self._review(opened, due, reopenable=silence is not None)
 
     async def _ask_vendor(self) -> Reason | None:
         """Wait until a vendor's final word is there; None, or why there is none."""
@@ -233,9 +237,8 @@ class UploadWorkflow:
         for event in answer.events:
             self.moderation_event(event)
 
-    async def _review(self, opened: DecisionResult, *, reopenable: bool) -> DecisionResult:
+    async def _review(self, opened: DecisionResult, due: datetime, *, reopenable: bool) -> DecisionResult:
         """Wait for a person; where only the vendor's silence led here, its late word closes the review."""
-        due = workflow.now() + self._upload.waits.review
         self._in_review = True
         workflow.upsert_search_attributes(
             [names.MEDIA_STAGE.value_set(Status.IN_REVIEW.value), names.REVIEW_DUE_AT.value_set(due)]
@@ -243,16 +246,20 @@ class UploadWorkflow:
         workflow.set_current_details(
             f"In review because of {opened.reason}; due {due:%Y-%m-%d %H:%M} UTC, then the policy's default."
         )
-        await self._tell("review_due", opened.reason)
+        # Beside the wait: a mail server that is away keeps nobody from deciding.
+        self._telling = asyncio.create_task(self._tell("review_due", opened.reason))
+        return await self._until_reviewed(due, reopenable)
+
+    async def _until_reviewed(self, due: datetime, reopenable: bool) -> DecisionResult:
         with suppress(TimeoutError):  # as above: the state decides
             await workflow.wait_condition(
                 lambda: bool(self._human or self._abort or (reopenable and self._settled)),
                 timeout=max(due - workflow.now(), timedelta(0)),
                 timeout_summary="review deadline",
             )
-        return await self._close_review(reopenable)
+        return await self._close_review(due, reopenable)
 
-    async def _close_review(self, reopenable: bool) -> DecisionResult:
+    async def _close_review(self, due: datetime, reopenable: bool) -> DecisionResult:
         if self._human:
             reason = Reason(code=self._human.reason or "person", detail=self._human.note)
             return await self._record(
@@ -262,10 +269,10 @@ class UploadWorkflow:
             return await self._aborted(self._abort)
         if reopenable and self._settled:
             decision = await self._record()
+            if decision.verdict is not Verdict.REVIEW:
+                return decision
             # The vendor is unsure as well: the deadline of the review that is open already holds.
-            return (
-                decision if decision.verdict is not Verdict.REVIEW else await self._review(decision, reopenable=False)
-            )
+            return await self._until_reviewed(due, reopenable=False)
         reason = Reason(code="review_deadline", detail="No person decided before the deadline.")
         return await self._record(reason=reason, by="deadline", deadline_passed=True)
 
@@ -312,14 +319,23 @@ class UploadWorkflow:
         return filed.status
 
     async def _notify(self, decision: DecisionResult, status: Status) -> None:
-        """Tell the admins, last; what is filed stays filed whatever becomes of the mail."""
-        await self._tell("moderation_result", f"{status.value}: {decision.reason}")
+        """Tell the admins, last; what is filed stays filed whatever becomes of the mail, or of a late cancellation."""
+        kind = "upload_failed" if decision.decided_by == GATE else "moderation_result"
+        if self._telling:
+            await self._telling
+        await self._tell(kind, f"{status.value}: {decision.reason}")
 
-    async def _tell(self, kind: str, detail: str) -> None:
+    async def _tell(self, kind: str, detail: str, occasion: str = "") -> None:
         try:
             await workflow.execute_activity_method(
                 Notifying.notify_admins,
-                NotifyInput(**self._ref.model_dump(), kind=kind, detail=detail, batch_id=self._upload.batch_id),
+                NotifyInput(
+                    **self._ref.model_dump(),
+                    kind=kind,
+                    detail=detail,
+                    occasion=occasion,
+                    batch_id=self._upload.batch_id,
+                ),
                 **policies.at(policies.NOTIFICATION, f"notify: {kind}"),
             )
         except ActivityError as error:
@@ -337,6 +353,8 @@ class UploadWorkflow:
             FailureInput(**self._ref.model_dump(), kind=kind, detail=str(getattr(error, "cause", None) or error)),
             **policies.PROJECTION,
         )
+        if not cancelled:  # whoever cancelled it knows
+            await self._tell("system_alert", f"The run failed: {kind}", occasion=workflow.info().run_id)
 
 
 def _kind(error: BaseException) -> str:

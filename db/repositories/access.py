@@ -11,8 +11,8 @@ from sqlmodel import col
 
 from db.tables import ApiKey, IdempotentRequest, Library, now
 
-ABANDONED = timedelta(minutes=2)
-"""A request that has no answer after this long lost its process; the same key may be used again."""
+ABANDONED = timedelta(seconds=15)
+"""A request that gave no sign of life for this long lost its process; the same key may be used again."""
 
 
 class AccessRepository:
@@ -63,6 +63,11 @@ class AccessRepository:
         if (await self._session.execute(reserved.returning(col(IdempotentRequest.key)))).scalar() is not None:
             return None
         return (await self._session.scalars(select(IdempotentRequest).where(*self._same(request)))).one()
+
+    async def renew_request(self, request: IdempotentRequest) -> None:
+        """A sign of life: the request is still being worked on."""
+        still = (*self._same(request), col(IdempotentRequest.status).is_(None))
+        await self._session.execute(update(IdempotentRequest).where(*still).values(created_at=now()))
 
     async def end_request(self, request: IdempotentRequest, status: int, answer: dict[str, Any]) -> None:
         """Keep the answer for the next time."""

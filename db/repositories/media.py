@@ -26,9 +26,10 @@ class MediaRepository:
         """Insert a new item with the commit."""
         self._session.add(media)
 
-    def add_batch(self, batch: Batch) -> None:
-        """Insert a new batch with the commit."""
-        self._session.add(batch)
+    async def put_batch(self, batch: Batch) -> bool:
+        """Insert a batch; False if it is there already."""
+        put = insert(Batch).values(batch.model_dump()).on_conflict_do_nothing().returning(col(Batch.id))
+        return (await self._session.execute(put)).scalar() is not None
 
     async def find(self, media_id: UUID, *, lock: bool = False) -> Media | None:
         """The item, or None; with `lock` no other transaction changes it meanwhile."""
@@ -57,7 +58,11 @@ class MediaRepository:
         """
         lifecycle.check(media.status, status)
         if media.status != status:
-            await self.record(media.id, f"status:{status.value}", "status", {"from": media.status, "to": status.value})
+            # The time of the last change names this one: two attempts at the same change write one line.
+            key = f"status:{media.updated_at.isoformat()}:{status.value}"
+            await self.record(media.id, key, "status", {"from": media.status.value, "to": status.value})
+            if media.status is Status.FAILED:  # what was wrong is mended; the timeline remembers it
+                media.reason = media.detail = ""
         media.status = status
         if reason is not None:
             media.reason = reason

@@ -1,6 +1,7 @@
 """The local stack as a user meets it: `mediagate dev --no-apps` as a process, on a state folder of its own."""
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -9,7 +10,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Running:
         return psutil.Process(self.process.pid).children(recursive=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def foreground(state: StateDir) -> Iterator[Running]:
     """`mediagate dev` until the end of the block, unless the block ended it."""
     process = subprocess.Popen([*COMMAND, "--json"], env=environment(state), stdout=subprocess.PIPE, text=True)
@@ -162,7 +162,9 @@ class TestDev:
             await leave_marks(first.addresses, state)
             everything = [psutil.Process(first.process.pid), *first.children]
             for process in everything:
-                process.kill()
+                # Some end at once with those that were killed before them.
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         with foreground(state) as second:
             await assert_marks(second.addresses, state)
         assert psutil.wait_procs(everything, timeout=10)[1] == []
