@@ -8,7 +8,7 @@ STAMP := .venv/.synced
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint format tools doctor clean
+.PHONY: help demo dev test docs lint format tools doctor clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,11 @@ demo: $(STAMP)  ## Send sample files (or ARGS="FILE…") through the whole syste
 dev: $(STAMP)  ## Run the whole local stack in the foreground
 	@.venv/bin/mediagate dev $(ARGS)
 
-test: lint  ## Lint, type check, import rules, all tests
-	.venv/bin/python -m pytest $(ARGS)
+test: lint tools  ## Lint, type check, import rules, all tests
+	.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+docs: $(STAMP)  ## Write the reference pages from the code
+	.venv/bin/python -m docs.reference
 
 lint: $(STAMP)  ## Style, types and import rules only
 	.venv/bin/ruff check .

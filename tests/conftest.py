@@ -1,6 +1,6 @@
 """Real services for the tests: started once per session, with a database, a bucket and task queues of their own each.
 
-The services come up in the background while unit tests run; the first test that needs them waits for them.
+The services come up in the background; the first test that needs them waits for them.
 """
 
 import asyncio
@@ -72,14 +72,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests first: the services start meanwhile. Tests that run whole stacks of their own last."""
-    order = {"unit": 0, "e2e": 2, "chaos": 3}
+    """Files that run whole stacks of their own first, each in one process: they take longest, the others fill up."""
     root = Path(__file__).parent
-
-    def rank(item: pytest.Item) -> int:
-        return order.get(item.path.relative_to(root).parts[0], 1)
-
-    items.sort(key=rank)
+    own_stack = {item: item.path.relative_to(root).parts[0] in {"chaos", "e2e"} for item in items}
+    for item in items:
+        if own_stack[item]:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: not own_stack[item])
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +104,7 @@ def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: p
     admin_url = base.database_url.get_secret_value()
     name = f"test_{worker_id}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        connection.execute(f'CREATE DATABASE "{name}"')
     url = f"{admin_url.rpartition('/')[0]}/{name}"
     migrate.upgrade(url)
     settings = settings_from(
