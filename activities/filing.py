@@ -90,7 +90,7 @@ class Filing:
         plan = _plan(media, variants, job)
         for move in plan.copies:
             await self._copy_verified(move)
-        await self._commit(media_id, plan, job.reason)
+        await self._commit(media_id, plan, job)
         for key in plan.obsolete:
             await self._deps.store.delete(key)
         return FileResult(status=plan.status, objects=len(plan.copies))
@@ -111,12 +111,12 @@ class Filing:
             raise ObjectCorrupt(f"The object {move.source} no longer has the SHA-256 that was recorded for it.")
         raise StorageUnavailable(f"The copy {move.target} does not read back as it was written.")
 
-    async def _commit(self, media_id: UUID, plan: _Plan, reason: str) -> None:
+    async def _commit(self, media_id: UUID, plan: _Plan, job: FileInput) -> None:
         from db.tables import now
 
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
-            await tx.media.move(media, plan.status, reason=reason)
+            await tx.media.move(media, plan.status, reason=job.reason, detail=job.detail)
             media.filed_at = media.filed_at or now()
             media.run_id = activity.info().workflow_run_id  # another than the first, if the run was reset
             if plan.master:

@@ -36,15 +36,26 @@ class Notifying:
             summary = await self.sum_up(tx, media, job.library)
             notes += [summary] if summary else []
         for note in notes:
-            if note.mailed_at is None:
-                await self.mail(note)
+            await self.mail(note)
 
     async def mail(self, note: Notification) -> None:
-        """Send the mail of a notification and note that the server took it.
+        """Send the mail of a notification, unless it went out or another is at it, and note that the server took it.
 
         Raises:
             MailUnavailable: it did not; the sweep tries again.
         """
+        async with self._deps.db.transaction() as tx:
+            if not await tx.notifications.claim_mail(note.id):
+                return  # sent, or in the hands of another step; if that one dies, the sweep sends it
+        sent = False
+        try:
+            await self._send(note)
+            sent = True
+        finally:
+            async with self._deps.db.transaction() as tx:
+                await tx.notifications.end_mail(note.id, sent=sent)
+
+    async def _send(self, note: Notification) -> None:
         from mediagate.notify.message import Mail
 
         settings = self._deps.settings
@@ -59,8 +70,6 @@ class Notifying:
                     headers={"X-Tracking-Id": note.tracking_id} if note.tracking_id else {},
                 )
             )
-        async with self._deps.db.transaction() as tx:
-            await tx.notifications.mark_mailed(note.id)
 
     async def _put(self, tx: Transaction, media: Media, job: NotifyInput) -> Notification:
         facts = {

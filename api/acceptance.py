@@ -6,7 +6,7 @@ from activities.outbox import start_upload
 from api.deps import Gate
 from db.repositories.media import MediaRepository
 from db.tables import Library, Media, now
-from mediagate.errors import InvalidRequest, TooLarge, Unavailable, UnsupportedType
+from mediagate.errors import EmptyFile, TooLarge, Unavailable, UnsupportedType
 from mediagate.media.values import Limits, Status
 
 log = structlog.get_logger()
@@ -40,9 +40,9 @@ def accepted_type(content_type: str) -> str:
 
 
 def check_size(size: int, limits: Limits) -> None:
-    """Raises InvalidRequest for an empty file, TooLarge."""
+    """Raises EmptyFile, TooLarge."""
     if size < 1:
-        raise InvalidRequest("The file is empty.")
+        raise EmptyFile
     if size > limits.max_bytes:
         raise TooLarge(f"The file has {size} bytes; at most {limits.max_bytes} are taken.")
 

@@ -64,7 +64,7 @@ class Envelope:
         try:
             if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
                 raise InvalidRequest("The URL has a NUL in it; no name or value here has.")
-            if length.isascii() and length.isdigit() and int(length) > exchange.max_body:
+            if length.isascii() and length.isdigit() and float(length) > exchange.max_body:
                 raise exchange.too_large()
             await self._app(scope, exchange.receive, exchange.send)
         except (TooLarge, InvalidRequest) as error:

@@ -8,11 +8,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from mediagate.errors import InvalidRequest, MediagateError, NotAuthenticated
+from mediagate.errors import InvalidRequest, MediagateError, NotAuthenticated, ObjectMissing, StorageUnavailable
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+_SPEAKS_OF_INSIDE = (StorageUnavailable, ObjectMissing)
+"""Their messages name hosts and object keys."""
 
 
 def problem(
@@ -39,11 +41,22 @@ def problem_of(error: MediagateError, *, tracking_id: str) -> JSONResponse:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    internal = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable
-    if internal:
+    if _is_internal(error):
         log.error("request.broken", error=error.code, detail=error.message)
-    detail = "Something is broken inside; the tracking id leads to it." if internal else error.message
-    return problem(error.status, error.code, error.title, detail, tracking_id=tracking_id, headers=headers)
+    elif error.retryable:
+        log.warning("request.unavailable", error=error.code, detail=error.message)
+    return problem(error.status, error.code, error.title, told(error), tracking_id=tracking_id, headers=headers)
+
+
+def told(error: MediagateError) -> str:
+    """What a caller reads of an error: nothing of what is inside the house."""
+    if _is_internal(error):
+        return "Something is broken inside; the tracking id leads to it."
+    return type(error)().message if isinstance(error, _SPEAKS_OF_INSIDE) else error.message
+
+
+def _is_internal(error: MediagateError) -> bool:
+    return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable
 
 
 def install(app: FastAPI) -> None:

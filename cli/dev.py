@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from cli.interrupts import stop_on_signals
 from cli.output import Json, print_error, print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ async def _foreground(state: "StateDir", options: "Options", *, as_json: bool) -
 
     hurry = asyncio.Event()
     began = time.monotonic()
-    _install_signals(hurry)
+    stop_on_signals(hurry)
     try:
         async with running_stack(state.path, options, report=_reporter(as_json), hurry=hurry) as stack:
             if as_json:
@@ -109,22 +110,6 @@ async def _foreground(state: "StateDir", options: "Options", *, as_json: bool) -
     except asyncio.CancelledError:
         if not as_json:
             print_line("Stopped.")
-
-
-def _install_signals(hurry: asyncio.Event) -> None:
-    task = asyncio.current_task()
-    asked = False
-
-    def stop() -> None:
-        nonlocal asked
-        if asked or task is None:
-            hurry.set()
-        else:
-            asked = True
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 def _reporter(as_json: bool) -> Any:

@@ -231,7 +231,10 @@ class InboxEvent(SQLModel, table=True):
 
 
 class Notification(SQLModel, table=True):
-    """What admins are told in the application; `mailed_at` is the outbox of its mail."""
+    """What admins are told in the application; while `mailed_at` is empty it owes a mail.
+
+    `mail_claimed_at` says that somebody is about to send it, so that two steps that end together send one.
+    """
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     library_id: UUID = _library()
@@ -243,6 +246,7 @@ class Notification(SQLModel, table=True):
     body: str = Field(sa_type=Text)
     tracking_id: str = ""
     created_at: datetime = _created()
+    mail_claimed_at: datetime | None = _time()
     mailed_at: datetime | None = _time()
 
     __table_args__ = (

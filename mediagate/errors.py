@@ -4,6 +4,7 @@
     ├── CallerError                      the caller can mend it; never retried
     │   ├── InvalidRequest               422
     │   │   ├── InvalidWebhook           400  malformed webhook
+    │   │   ├── EmptyFile                422
     │   │   ├── TooManyFiles             422
     │   │   ├── HashMismatch             422
     │   │   ├── SizeMismatch             422
@@ -80,6 +81,10 @@ class InvalidWebhook(InvalidRequest):
     """The webhook body is not a vendor result this gate understands."""
 
     status = 400
+
+
+class EmptyFile(InvalidRequest):
+    """The file is empty."""
 
 
 class TooManyFiles(InvalidRequest):

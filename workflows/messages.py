@@ -91,12 +91,18 @@ class DecisionResult(Value):
         """The code of the leading reason; the media item's public `reason`."""
         return self.reasons[0].code if self.reasons else ""
 
+    @property
+    def detail(self) -> str:
+        """The sentence of the leading reason."""
+        return self.reasons[0].detail if self.reasons else ""
+
 
 class FileInput(MediaRef):
     """Move everything to where the verdict says."""
 
     verdict: Verdict
     reason: str = ""
+    detail: str = ""
 
 
 class FileResult(Value):

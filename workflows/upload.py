@@ -309,7 +309,9 @@ class UploadWorkflow:
         workflow.set_current_details(f"Filing as {status_for(decision.verdict).value}: {decision.reason}.")
         filed = await workflow.execute_activity_method(
             Filing.file_media,
-            FileInput(**self._ref.model_dump(), verdict=decision.verdict, reason=decision.reason),
+            FileInput(
+                **self._ref.model_dump(), verdict=decision.verdict, reason=decision.reason, detail=decision.detail
+            ),
             **policies.at(policies.FILING, f"file as {status_for(decision.verdict).value}"),
         )
         workflow.upsert_search_attributes(

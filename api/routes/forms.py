@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 from api.acceptance import accept, accepted_type, check_size, start_or_owe
 from api.deps import Gate, GateDep, Uploader, library_for
 from api.forms import ReceivedFile, ReceivedForm, received_form
-from api.idempotency import identity, once
+from api.idempotency import HEADER, identity, once
 from api.models import MAX_CAPTION, BatchAccepted, BatchItem
+from api.problems import told
 from db.tables import Batch, Library, Media, now
 from mediagate.errors import CallerError, Expired, Unavailable
 from mediagate.media.filenames import clean_filename
@@ -48,12 +49,12 @@ async def upload_files(slug: str, request: Request, gate: GateDep, caller: Uploa
         )
 
         async def take() -> BatchAccepted:
-            return await _take(gate, library, batch, form)
+            return await _take(gate, library, batch, form, resumable=HEADER in request.headers)
 
         return await once(request, gate, caller, form.fingerprint, take, status=202)
 
 
-async def _take(gate: Gate, library: Library, batch: Batch, form: ReceivedForm) -> BatchAccepted:
+async def _take(gate: Gate, library: Library, batch: Batch, form: ReceivedForm, *, resumable: bool) -> BatchAccepted:
     """Rows, bytes, acceptance, start, in this order: a crash leaves rows that expire together with their objects.
 
     The rows of all files are there before the first run can end, so that no batch is summed up half received. Ids come
@@ -75,10 +76,10 @@ async def _take(gate: Gate, library: Library, batch: Batch, form: ReceivedForm) 
             media = await _take_one(gate, library, row, received)
             items.append(BatchItem(filename=received.filename, media_id=media.id, status=media.status))
         except (CallerError, Unavailable) as error:
-            # What was accepted before must be named in the answer, so that trouble fails one file, not the request.
             trouble = error if isinstance(error, Unavailable) else trouble
-            items.append(BatchItem(filename=received.filename, error={"code": error.code, "detail": error.message}))
-    if trouble and all(item.error for item in items):
+            items.append(BatchItem(filename=received.filename, error={"code": error.code, "detail": told(error)}))
+    # Without a key nobody could ask again for what was accepted: it must be named, and trouble fails one file only.
+    if trouble and (resumable or all(item.error for item in items)):
         raise trouble
     return BatchAccepted(batch_id=batch.id, items=items)
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from api.deps import GateDep
+from api.problems import told
 from mediagate.errors import MediagateError
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -44,5 +45,5 @@ async def _check(check: Awaitable[Any]) -> str:
     except TimeoutError:
         return f"no answer in {TIMEOUT} s"
     except MediagateError as error:
-        return error.message
+        return told(error)
     return "ok"

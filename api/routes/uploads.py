@@ -19,6 +19,7 @@ from api.models import (
 from db.tables import Library, Media, now
 from mediagate.access import upload_tokens
 from mediagate.errors import (
+    CallerError,
     Expired,
     HashMismatch,
     NotUploaded,
@@ -30,6 +31,7 @@ from mediagate.errors import (
 from mediagate.media.filenames import clean_filename
 from mediagate.media.values import Status
 from mediagate.storage import keys
+from mediagate.storage.store import ObjectStat
 from workflows.names import workflow_id
 
 router = APIRouter(tags=["uploads"])
@@ -118,14 +120,9 @@ async def _seal(gate: Gate, library: Library, media_id: UUID, body: UploadComple
         expected = media.sha256 or body.file_hash
         if expected != body.file_hash:
             raise HashMismatch("The SHA-256 is not the one that was announced.")
-        await _check_stored(gate, media, body.file_size)
         master = keys.master(library.slug, str(media_id))
-        await gate.store.copy(keys.staging(str(media_id)), master)
-        found = await gate.store.sha256(master)
-        if found != body.file_hash:
-            await gate.store.delete(master)
-            raise HashMismatch(f"The stored object has SHA-256 {found}, not {body.file_hash}.")
-        await accept(tx.media, media, sha256=found, size=body.file_size, master=master)
+        await _copy_checked(gate, media, body, master)
+        await accept(tx.media, media, sha256=body.file_hash, size=body.file_size, master=master)
     with contextlib.suppress(StorageUnavailable):  # filing deletes it again
         await gate.store.delete(keys.staging(str(media_id)))
     return media
@@ -139,11 +136,25 @@ def _completed_before(media: Media, body: UploadComplete) -> Media:
     return media
 
 
-async def _check_stored(gate: Gate, media: Media, size: int) -> None:
+async def _copy_checked(gate: Gate, media: Media, body: UploadComplete, master: str) -> None:
+    """The size is looked at before the copy, which may be large, and on the copy, which nobody can exchange."""
+    staging = keys.staging(str(media.id))
     try:
-        stored = await gate.store.stat(keys.staging(str(media.id)))
+        _check_size_of(await gate.store.stat(staging), media, body.file_size)
+        copied = await gate.store.copy(staging, master)
     except ObjectMissing as error:
         raise NotUploaded from error
+    try:
+        _check_size_of(copied, media, body.file_size)
+        found = await gate.store.sha256(master)
+        if found != body.file_hash:
+            raise HashMismatch(f"The stored object has SHA-256 {found}, not {body.file_hash}.")
+    except CallerError:
+        await gate.store.delete(master)
+        raise
+
+
+def _check_size_of(stored: ObjectStat, media: Media, size: int) -> None:
     if stored.size != size:
         raise SizeMismatch(f"The stored object has {stored.size} bytes, not {size}.")
     if stored.size > media.declared_bytes:

@@ -1,15 +1,18 @@
 """What admins are told."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import Notification, now
+
+CLAIM = timedelta(minutes=1)
+"""Whoever took up a mail and has not ended it after this long is gone."""
 
 
 class NotificationRepository:
@@ -25,11 +28,20 @@ class NotificationRepository:
         query = select(Notification).where(col(Notification.key) == notification.key)
         return (await self._session.scalars(query)).one()
 
-    async def mark_mailed(self, notification_id: UUID) -> None:
-        """Note that its mail was taken by the server."""
-        await self._session.execute(
-            update(Notification).where(col(Notification.id) == notification_id).values(mailed_at=now())
+    async def claim_mail(self, notification_id: UUID) -> bool:
+        """True if the mail is ours to send now: it did not go out, and nobody else took it up a short while ago."""
+        free = or_(col(Notification.mail_claimed_at).is_(None), col(Notification.mail_claimed_at) < now() - CLAIM)
+        claimed = (
+            update(Notification)
+            .where(col(Notification.id) == notification_id, col(Notification.mailed_at).is_(None), free)
+            .values(mail_claimed_at=now())
         )
+        return (await self._session.execute(claimed.returning(col(Notification.id)))).scalar() is not None
+
+    async def end_mail(self, notification_id: UUID, *, sent: bool) -> None:
+        """Note that the server took the mail, or that it is still owed."""
+        values = {"mailed_at": now()} if sent else {"mail_claimed_at": None}
+        await self._session.execute(update(Notification).where(col(Notification.id) == notification_id).values(values))
 
     async def unmailed(self, before: datetime, limit: int) -> Sequence[Notification]:
         """Those whose mail did not go out, oldest first."""

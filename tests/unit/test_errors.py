@@ -5,7 +5,9 @@ from mediagate.errors import BrokenInvariant, CallerError, MediagateError, Unava
 
 
 def tree(cls: type[MediagateError] = MediagateError) -> list[type[MediagateError]]:
-    return [cls, *(found for child in cls.__subclasses__() for found in tree(child))]
+    """The classes of the module; programs around the product may have children of their own."""
+    children = [child for child in cls.__subclasses__() if child.__module__ == errors.__name__]
+    return [cls, *(found for child in children for found in tree(child))]
 
 
 class TestErrorTree:

@@ -41,7 +41,7 @@ class FakeGate:
 
     def _taken(self, name: str) -> dict[str, Any]:
         if name == "empty":
-            return {"filename": name, "error": {"code": "invalid_request", "detail": "The file is empty."}}
+            return {"filename": name, "error": {"code": "empty_file", "detail": "The file is empty."}}
         return {"filename": name, "media_id": name, "status": "accepted"}
 
     def _next(self, name: str) -> str:
