@@ -32,6 +32,7 @@ MOUNTS = {
     "dev": Mount("cli.dev", "dev", "Run the whole local stack."),
     "demo": Mount("cli.demo", "demo", "Send files through the whole system and show what became of them."),
     "doctor": Mount("cli.doctor", "doctor", "Check this machine and the running stack."),
+    "setup": Mount("cli.setup", "setup", "Make a deployment ready: schema, bucket, library, API key."),
     "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
     "runs": Mount("cli.runs.commands", "app", "Find, inspect and repair workflow runs."),
 }

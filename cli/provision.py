@@ -1,64 +1,86 @@
 """What a fresh deployment needs before its first upload: schema, bucket, search attributes, a library, a key."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.service import RPCError
 
 from db import migrate
 from db.session import Database, Transaction
-from db.tables import ApiKey
+from db.tables import ApiKey, Library
 from mediagate import temporal, wiring
 from mediagate.access import api_keys
 from mediagate.access.api_keys import Scope
-from mediagate.errors import NotAuthenticated
+from mediagate.errors import InvalidRequest, NotAuthenticated, WorkflowsUnavailable
 from mediagate.settings import Settings
+from mediagate.storage import keys
 from workflows.names import SEARCH_ATTRIBUTES
 
+SCOPES = (Scope.UPLOADS_WRITE, Scope.MEDIA_READ, Scope.REVIEW_WRITE)
 DEMO_WATERMARK = {"text": "mediagate demo", "position": "bottom-right", "opacity": 0.6}
 
 
 async def provision(settings: Settings, *, library: str, api_key: str | None) -> str:
-    """Make what is missing; the API key of the library comes back, a new one unless the given one is valid.
+    """Make what is missing; the API key of the local stack's library, a new one unless the given one is valid.
 
     Raises:
         DatabaseUnavailable, StorageUnavailable: a part does not answer.
+        InvalidRequest: the library cannot have this name.
     """
-    url = settings.database_url.get_secret_value()
-    await asyncio.to_thread(migrate.upgrade, url)
+    await prepare(settings)
+    return await library_and_key(settings, library, given=api_key, watermark=DEMO_WATERMARK)
+
+
+async def prepare(settings: Settings) -> None:
+    """Schema, bucket and search attributes. Idempotent.
+
+    Raises:
+        DatabaseUnavailable, StorageUnavailable, WorkflowsUnavailable: a part does not answer.
+    """
+    await asyncio.to_thread(migrate.upgrade, settings.database_url.get_secret_value())
     store = wiring.open_store(settings)
     try:
-        await store.ensure_bucket(["*"])
+        await store.ensure_bucket([settings.public_url.rstrip("/")])
     finally:
         store.close()
-    client = await temporal.connect()
-    await temporal.register_search_attributes(client, SEARCH_ATTRIBUTES)
-    db = Database(url, pool_size=1)
     try:
-        return await _library_and_key(db, library, api_key)
+        client = await temporal.connect()
+        await temporal.register_search_attributes(client, SEARCH_ATTRIBUTES)
+    except (RPCError, RuntimeError) as error:
+        raise WorkflowsUnavailable(f"The Temporal service does not answer: {error}") from error
+
+
+async def library_and_key(
+    settings: Settings, slug: str, *, given: str | None = None, watermark: Mapping[str, Any] | None = None
+) -> str:
+    """A key of the library, which is made if it does not exist: the given one if it is valid, else a new one."""
+    try:
+        keys.library_folder(slug)
+    except ValueError as error:
+        raise InvalidRequest(f"{error} A library's name has 1 to 63 of a-z, 0-9 and -.") from error
+    db = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with db.transaction() as tx:
+            own = {"watermark": dict(watermark)} if watermark else {}
+            library = await tx.access.ensure_library(slug, name=slug.capitalize(), settings=own)
+            if given and await _is_valid(tx, given, library):
+                return given
+            issued = api_keys.issue()
+            scopes = [scope.value for scope in SCOPES]
+            key = ApiKey(
+                prefix=issued.prefix, digest=issued.digest, name="first key", library_id=library.id, scopes=scopes
+            )
+            tx.access.add_key(key)
+        return issued.token
     finally:
         await db.close()
 
 
-async def _library_and_key(db: Database, slug: str, api_key: str | None) -> str:
-    async with db.transaction() as tx:
-        library = await tx.access.ensure_library(slug, name=slug.capitalize(), settings={"watermark": DEMO_WATERMARK})
-        if api_key and await _is_valid(tx, api_key):
-            return api_key
-        issued = api_keys.issue()
-        tx.access.add_key(
-            ApiKey(
-                prefix=issued.prefix,
-                digest=issued.digest,
-                name="local stack",
-                library_id=library.id,
-                scopes=[scope.value for scope in (Scope.UPLOADS_WRITE, Scope.MEDIA_READ, Scope.REVIEW_WRITE)],
-            )
-        )
-    return issued.token
-
-
-async def _is_valid(tx: Transaction, token: str) -> bool:
+async def _is_valid(tx: Transaction, token: str, library: Library) -> bool:
     try:
         prefix, _ = api_keys.parse(token)
     except NotAuthenticated:
         return False
     key = await tx.access.valid_key(prefix)
-    return key is not None and api_keys.matches(token, key.digest)
+    return key is not None and key.library_id == library.id and api_keys.matches(token, key.digest)

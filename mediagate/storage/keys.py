@@ -41,7 +41,7 @@ def staging(media_id: str) -> str:
 
 def master(library: str, media_id: str) -> str:
     """Where the verified, unmarked source is kept."""
-    return f"{_library(library)}/media/originals/{_media_id(media_id)}/{SOURCE}"
+    return f"{library_folder(library)}/media/originals/{_media_id(media_id)}/{SOURCE}"
 
 
 def work(media_id: str, variant: VariantName | str) -> str:
@@ -56,13 +56,13 @@ def filed(library: str, status: Status, media_id: str, name: VariantName | str) 
     """
     if status not in _FOLDER:
         raise ValueError(f"Media in status {str(status)!r} is not filed.")
-    folder = f"{_library(library)}/media/{_FOLDER[status]}/{_media_id(media_id)}"
+    folder = f"{library_folder(library)}/media/{_FOLDER[status]}/{_media_id(media_id)}"
     if name == SOURCE:
         if status is Status.APPROVED:
             raise ValueError("The clean master of approved media is not filed among the approved.")
         return f"{folder}/{SOURCE}"
     if status is Status.APPROVED and _variant(name) == VariantName.THUMB.value:
-        return f"{_library(library)}/media/thumbs/{media_id}.jpg"
+        return f"{library_folder(library)}/media/thumbs/{media_id}.jpg"
     return f"{folder}/{_variant(name)}.jpg"
 
 
@@ -70,7 +70,7 @@ def backup(library: str, media_id: str, sha256: str) -> str:
     """Where a file is kept before it is rejected or deleted; the name is its content."""
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"Not a lower-case hex SHA-256: {sha256!r}.")
-    return f"{_library(library)}/backups/{_media_id(media_id)}/{sha256}"
+    return f"{library_folder(library)}/backups/{_media_id(media_id)}/{sha256}"
 
 
 def media_id_of(key: str) -> str | None:
@@ -88,7 +88,12 @@ def _media_id(media_id: str) -> str:
     return media_id
 
 
-def _library(library: str) -> str:
+def library_folder(library: str) -> str:
+    """The folder of everything that a library owns: its slug.
+
+    Raises:
+        ValueError: it is no slug (1 to 63 of a-z, 0-9 and -), or one of the folders that all libraries share.
+    """
     # A library of that name would share the top-level folder of other libraries' uploads.
     if not _LIBRARY.fullmatch(library) or library in _RESERVED:
         raise ValueError(f"Not a library: {library!r}.")
