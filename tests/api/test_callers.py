@@ -1,0 +1,214 @@
+"""Who may do what: every route without a key, with a bad one, with too little of one, and with another tenant's."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+from sqlmodel import SQLModel, col
+
+from db.tables import ApiKey, Batch, Library, Media, MediaEvent, MediaVariant, Notification, now
+from mediagate.access.api_keys import Scope
+from mediagate.media.values import Status
+from tests.api.serving import PREFIX, bearer, problem, routes
+from tests.world import VENDOR, World, issue_key, picture
+
+OPEN = {
+    ("GET", "/"),
+    ("GET", "/openapi.json"),
+    ("HEAD", "/openapi.json"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+}
+"""Documented as open; webhooks are signed instead."""
+WEBHOOK = ("POST", f"{PREFIX}/webhooks/moderation/{{vendor}}")
+NEEDS = {
+    ("POST", f"{PREFIX}/libraries/{{slug}}/uploads"): Scope.UPLOADS_WRITE,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/media"): Scope.UPLOADS_WRITE,
+    ("POST", f"{PREFIX}/uploads/{{media_id}}/complete"): Scope.UPLOADS_WRITE,
+    ("POST", f"{PREFIX}/media/{{media_id}}/abort"): Scope.UPLOADS_WRITE,
+    ("POST", f"{PREFIX}/media/{{media_id}}/decision"): Scope.REVIEW_WRITE,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/media"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/notifications"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/media/{{media_id}}"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/media/{{media_id}}/timeline"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/media/{{media_id}}/files/{{name}}"): Scope.MEDIA_READ,
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "/uploads": {"filename": "a.jpg", "content_type": "image/jpeg", "file_size": 10},
+    "/complete": {"upload_token": "x" * 43, "file_hash": "a" * 64, "file_size": 10},
+    "/decision": {"verdict": "approve"},
+    "/abort": {},
+}
+"""Bodies that are valid, so that only the caller can be what is refused."""
+
+Call = Callable[[str, str], Awaitable[httpx.Response]]
+
+
+def calling(world: World, headers: dict[str, str], *, slug: str | None = None, media_id: str = "") -> Call:
+    """Calls a route of the table with a valid body."""
+
+    async def call(method: str, path: str) -> httpx.Response:
+        names = {"slug": slug or world.library.slug, "media_id": media_id or str(uuid4())}
+        url = path.format(**names, name="source", vendor=VENDOR)
+        if method == "POST" and path.endswith("/media"):
+            files = [("files", ("a.jpg", picture(), "image/jpeg"))]
+            return await world.http.post(url, files=files, headers=headers)
+        body = next((body for end, body in BODIES.items() if path.endswith(end)), None)
+        return await world.http.request(method, url, json=body, headers=headers)
+
+    return call
+
+
+class TestEveryRoute:
+    def test_each_is_in_one_of_the_lists(self) -> None:
+        assert set(routes()) == OPEN | {WEBHOOK} | set(NEEDS)
+
+    async def test_without_a_key_there_is_nothing(self, quiet_world: World) -> None:
+        call = calling(quiet_world, {"Authorization": ""})
+        for method, path in NEEDS:
+            answer = await call(method, path)
+            problem(answer, 401, "not_authenticated")
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+    async def test_the_open_ones_ask_for_none(self, quiet_world: World) -> None:
+        call = calling(quiet_world, {"Authorization": ""})
+        for method, path in OPEN:
+            assert (await call(method, path)).status_code == 200
+        problem(await call(*WEBHOOK), 401, "bad_signature")
+
+    async def test_a_key_does_not_stand_in_for_a_signature(self, quiet_world: World) -> None:
+        admin = bearer(await issue_key(quiet_world.db, None, Scope.ADMIN))
+        problem(await calling(quiet_world, admin)(*WEBHOOK), 401, "bad_signature")
+
+    @pytest.mark.parametrize("scope", [*Scope])
+    async def test_a_scope_opens_its_own_routes_only(self, quiet_world: World, scope: Scope) -> None:
+        media_id = await quiet_world.seal(picture())
+        key = bearer(await issue_key(quiet_world.db, quiet_world.library.id, scope))
+        call = calling(quiet_world, key, media_id=media_id)
+        for (method, path), needed in NEEDS.items():
+            answer = await call(method, path)
+            if scope in {needed, Scope.ADMIN}:
+                assert answer.status_code != 401, path
+                assert answer.json().get("code") != "not_allowed" if method == "POST" else answer.is_success, path
+            else:
+                problem(answer, 403, "not_allowed")
+
+
+class TestBadKeys:
+    async def test_why_a_key_is_refused_is_not_told(self, quiet_world: World) -> None:
+        """Revoked, expired, wrong secret, unknown, malformed: one answer."""
+        revoked, expired, good = [
+            await issue_key(quiet_world.db, quiet_world.library.id, Scope.MEDIA_READ) for _ in range(3)
+        ]
+        async with quiet_world.db.transaction() as tx:
+            for token, change in ((revoked, "revoked_at"), (expired, "expires_at")):
+                key = col(ApiKey.prefix) == token.split("_")[1]
+                await tx.session.execute(update(ApiKey).where(key).values({change: now() - timedelta(seconds=1)}))
+        other_secret = good[:-1] + ("A" if good[-1] != "A" else "B")
+        other_prefix = f"mg_{'z' * 8}_{good[12:]}"
+        headers = [
+            *(f"Bearer {token}" for token in (revoked, expired, other_secret, other_prefix, good.upper(), "x", "mg_")),
+            *("Bearer", "Bearer ", "", f"Basic {good}", good, f"Bearer {good} {good}", f"Bearer {good}\x00"),
+            *("Bearer " + "x" * 5000, "Bearer mg_éééééééé_x", f"Bearer {good}'--"),
+        ]
+        bodies = []
+        for value in headers:
+            raw = value.encode("utf-8")
+            answer = await quiet_world.http.get(
+                f"{PREFIX}/libraries/{quiet_world.library.slug}/media", headers=[(b"Authorization", raw)]
+            )
+            document = problem(answer, 401, "not_authenticated")
+            bodies.append({name: value for name, value in document.items() if name != "tracking_id"})
+        assert all(body == bodies[0] for body in bodies)
+        url = f"{PREFIX}/libraries/{quiet_world.library.slug}/media"
+        for spelling in ("Bearer", "bearer", "BEARER"):
+            answer = await quiet_world.http.get(url, headers={"Authorization": f"{spelling} {good}"})
+            assert answer.status_code == 200
+
+    async def test_a_key_that_is_revoked_dies_at_once(self, quiet_world: World) -> None:
+        token = await issue_key(quiet_world.db, quiet_world.library.id, Scope.MEDIA_READ)
+        url = f"{PREFIX}/libraries/{quiet_world.library.slug}/media"
+        assert (await quiet_world.http.get(url, headers=bearer(token))).status_code == 200
+        async with quiet_world.db.transaction() as tx:
+            key = col(ApiKey.prefix) == token.split("_")[1]
+            await tx.session.execute(update(ApiKey).where(key).values(revoked_at=now()))
+        problem(await quiet_world.http.get(url, headers=bearer(token)), 401, "not_authenticated")
+
+
+async def snapshot(world: World, library: Library) -> dict[str, list[dict[str, Any]]]:
+    """Everything that is stored about a library."""
+    async with world.db.transaction() as tx:
+        mine = select(col(Media.id)).where(col(Media.library_id) == library.id)
+        tables: list[tuple[type[SQLModel], Any]] = [
+            (Media, col(Media.library_id) == library.id),
+            (Batch, col(Batch.library_id) == library.id),
+            (Notification, col(Notification.library_id) == library.id),
+            (MediaVariant, col(MediaVariant.media_id).in_(mine)),
+            (MediaEvent, col(MediaEvent.media_id).in_(mine)),
+        ]
+        found = {}
+        for table, condition in tables:
+            rows = (await tx.session.scalars(select(table).where(condition))).all()
+            found[table.__name__] = sorted((row.model_dump() for row in rows), key=repr)
+    return found
+
+
+class TestOtherTenants:
+    @pytest.mark.parametrize("scopes", [(Scope.ADMIN,), tuple(Scope)])
+    async def test_every_id_of_a_library_is_unknown_to_another(
+        self, quiet_world: World, other_library: Library, scopes: tuple[Scope, ...]
+    ) -> None:
+        data = picture()
+        announced = await quiet_world.announce(data)
+        await quiet_world.put(announced, data)
+        ids = [announced["media_id"], await quiet_world.seal(data)]
+        statuses = (Status.IN_REVIEW, Status.APPROVED, Status.REJECTED, Status.QUARANTINED)
+        ids += [await quiet_world.seal(data, status=status) for status in statuses]
+        before = await snapshot(quiet_world, quiet_world.library)
+        theirs = bearer(await issue_key(quiet_world.db, other_library.id, *scopes))
+        for media_id in ids:
+            call = calling(quiet_world, theirs, media_id=media_id)
+            unknown = calling(quiet_world, theirs, slug="nobody")
+            for method, path in NEEDS:
+                answer, control = await call(method, path), await unknown(method, path)
+                assert problem(answer, 404, "not_found")["detail"] == problem(control, 404, "not_found")["detail"]
+        token = {
+            "upload_token": announced["upload_token"],
+            "file_hash": sha256(data).hexdigest(),
+            "file_size": len(data),
+        }
+        stolen = await quiet_world.http.post(
+            f"{PREFIX}/uploads/{announced['media_id']}/complete", json=token, headers=theirs
+        )
+        problem(stolen, 404, "not_found")
+        assert await snapshot(quiet_world, quiet_world.library) == before
+        assert (await snapshot(quiet_world, other_library))["Media"] == []
+
+    async def test_lists_show_ones_own_only(self, quiet_world: World, other_library: Library) -> None:
+        await quiet_world.seal(picture())
+        theirs = bearer(await issue_key(quiet_world.db, other_library.id, Scope.MEDIA_READ))
+        page = await quiet_world.http.get(f"{PREFIX}/libraries/{other_library.slug}/media", headers=theirs)
+        assert page.json() == {"items": [], "next_cursor": None}
+
+    async def test_a_key_of_no_library_sees_all(self, quiet_world: World) -> None:
+        media_id = await quiet_world.seal(picture())
+        everywhere = bearer(await issue_key(quiet_world.db, None, Scope.MEDIA_READ))
+        assert (await quiet_world.http.get(f"{PREFIX}/media/{media_id}", headers=everywhere)).status_code == 200
+
+    async def test_a_cursor_of_another_library_leads_nowhere_else(
+        self, quiet_world: World, other_library: Library
+    ) -> None:
+        for _ in range(2):
+            await quiet_world.seal(picture())
+        url = f"{PREFIX}/libraries/{quiet_world.library.slug}/media"
+        cursor = (await quiet_world.http.get(url, params={"limit": 1})).json()["next_cursor"]
+        theirs = bearer(await issue_key(quiet_world.db, other_library.id, Scope.MEDIA_READ))
+        page = await quiet_world.http.get(
+            f"{PREFIX}/libraries/{other_library.slug}/media", params={"cursor": cursor}, headers=theirs
+        )
+        assert page.json()["items"] == []
