@@ -35,7 +35,7 @@ async def deliver(db: Database, flows: Flows, inbox_id: UUID) -> InboxState:
     event = VendorEvent.model_validate(row.event)
     if media is None:
         state = InboxState.UNMATCHED
-    elif media.status not in WORK | {Status.FAILED}:
+    elif media.status not in WORK | {Status.AWAITING_UPLOAD, Status.FAILED}:
         state = InboxState.LATE
     elif await flows.signal_moderation(str(media.id), event):
         state = InboxState.DELIVERED

@@ -48,14 +48,15 @@ async def read_file(
     else:
         given = {"expires": expires, "purpose": purpose, "signature": signature}
         meant = gate.signer.check(str(media_id), name, **given, now=int(time.time()))
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     try:
-        return await _serve(gate, media_id, name, meant)
+        return await _serve(gate, media_id, name, meant, known)
     except ObjectMissing:
         # It was filed elsewhere between the look at the row and the look at the store: the row knows by now.
-        return await _serve(gate, media_id, name, meant)
+        return await _serve(gate, media_id, name, meant, known)
 
 
-async def _serve(gate: Gate, media_id: UUID, name: str, purpose: Purpose | None) -> Response:
+async def _serve(gate: Gate, media_id: UUID, name: str, purpose: Purpose | None, known: set[str]) -> Response:
     async with gate.db.transaction() as tx:
         media = await tx.media.get(media_id)
         variant = await tx.media.variant(media_id, name)
@@ -67,15 +68,17 @@ async def _serve(gate: Gate, media_id: UUID, name: str, purpose: Purpose | None)
         key, etag, kind = variant.key, variant.sha256, f"image/{variant.format}"
     else:
         raise NotFound("There is no such picture of this item.")
-    stat = await gate.store.stat(key)
     headers = {
         **_SANDBOX,
-        "Content-Length": str(stat.size),
         "ETag": f'"{etag}"',
         "Content-Disposition": "attachment" if name == SOURCE else "inline",
-        # A takedown must show at once, so nobody may keep a copy without asking again.
+        # A takedown must show at once, so nobody may use a copy without asking again.
         "Cache-Control": "private, no-cache",
     }
+    if headers["ETag"] in known:
+        return Response(status_code=304, headers=headers)
+    stat = await gate.store.stat(key)
+    headers["Content-Length"] = str(stat.size)
     return StreamingResponse(gate.store.stream(key), media_type=kind, headers=headers)
 
 

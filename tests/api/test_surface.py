@@ -9,8 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
-from db.tables import ApiKey
-from mediagate.access import api_keys
 from mediagate.access.api_keys import Scope
 from mediagate.media.values import Status
 from tests.api.serving import PREFIX, bearer, problem, routes
@@ -37,19 +35,21 @@ class TestHeaders:
             assert answer.status_code < 500
 
     async def test_of_a_failure_inside(self, quiet_world: World) -> None:
-        async with quiet_world.db.transaction() as tx:
-            tx.access.add_key(broken := await self.broken_key(quiet_world))
+        await self.break_settings(quiet_world)
+        body = {"filename": "a.jpg", "content_type": "image/jpeg", "file_size": 1}
         with capture_logs() as logs:
-            answer = await quiet_world.http.get(f"{PREFIX}/libraries/x/media", headers=bearer(broken.name))
+            answer = await quiet_world.http.post(f"{PREFIX}/libraries/{quiet_world.library.slug}/uploads", json=body)
         document = problem(answer, 500, "broken_invariant")
         assert document["detail"] == "Something is broken inside; the tracking id leads to it."
         assert {name: answer.headers[name] for name in ALWAYS} == ALWAYS
         assert [line["event"] for line in logs] == ["request.crashed", "request.broken", "request"]
 
-    async def broken_key(self, world: World) -> ApiKey:
-        """A row as no code of ours writes it: a scope that does not exist."""
-        issued = api_keys.issue()
-        return ApiKey(prefix=issued.prefix, digest=issued.digest, name=issued.token, scopes=["no:such"])
+    async def break_settings(self, world: World) -> None:
+        """A row as no code of ours writes it: a limit that is no number."""
+        async with world.db.transaction() as tx:
+            library = await tx.access.library(world.library.slug)
+            assert library
+            library.settings = {"limits": {"max_bytes": "plenty"}}
 
     @pytest.mark.parametrize(
         ("method", "path", "allow"),

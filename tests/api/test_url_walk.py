@@ -234,6 +234,16 @@ class TestSignatures:
         assert source.headers["content-disposition"] == "attachment"
         assert hashlib.sha256(source.content).hexdigest() == row.sha256
 
+    async def test_what_is_known_is_not_sent_again(self, quiet_world: World) -> None:
+        _, base, signed = await self.approved(quiet_world)
+        url = f"{base}?{urlencode(signed)}"
+        etag = (await public(quiet_world, url)).headers["etag"]
+        again = await quiet_world.http.get(url, headers={"Authorization": "", "If-None-Match": f'"old", W/{etag}'})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+        tampered = f"{base}?{urlencode(signed | {'signature': 'A' * 43})}"
+        refused = await quiet_world.http.get(tampered, headers={"Authorization": "", "If-None-Match": etag})
+        assert refused.status_code == 401
+
     async def test_the_inits_answer_names_no_other_place(self, quiet_world: World) -> None:
         announced: dict[str, Any] = await quiet_world.announce(b"x")
         base = f"{quiet_world.settings.uploads_url}/{quiet_world.settings.s3_bucket}"
