@@ -1,0 +1,132 @@
+"""The branches of the workflows, each driven through the real gate to its end."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mediagate.errors import VendorUnavailable
+from mediagate.media.values import Status, Verdict
+from tests.broken import broken_pixels
+from tests.workflows import runs
+from tests.world import World, picture
+from workflows.messages import AbortRequest, HumanDecision, SweepInput
+
+Drive = Callable[[World], Awaitable[str]]
+"""Drives one run until nothing more is to come but its end; its workflow id."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """How one history comes about: the drive, and the world that it needs."""
+
+    drive: Drive
+    world: dict[str, Any] = field(default_factory=dict)
+
+
+def vendor_says(verdict: str, **scores: float) -> Drive:
+    """The short way: verify, render, submit, webhook, file, notify."""
+
+    async def drive(world: World) -> str:
+        media_id = await runs.to_moderation(world)
+        await world.webhook(world.event(media_id, verdict, scores=scores))
+        return world.run(media_id).id
+
+    return drive
+
+
+def uploads(data: bytes, content_type: str = "image/jpeg") -> Drive:
+    """An upload that finds its end by itself."""
+
+    async def drive(world: World) -> str:
+        return world.run(await world.upload(data, content_type=content_type)).id
+
+    return drive
+
+
+async def a_person_decides(world: World) -> str:
+    """Review, update `decide`."""
+    media_id = await runs.to_review(world)
+    await world.flows.decide(media_id, HumanDecision(verdict=Verdict.APPROVE, reviewer="ada", note="Fine."))
+    return world.run(media_id).id
+
+
+async def aborted(world: World) -> str:
+    """Update `abort` beside the wait for the webhook."""
+    media_id = await runs.to_moderation(world)
+    await world.flows.abort(media_id, AbortRequest(actor="ada", reason="Wrong file."))
+    return world.run(media_id).id
+
+
+async def aborted_while_the_vendor_is_away(world: World) -> str:
+    """Update `abort` beside a submission that is tried again and again."""
+    world.vendor.trouble = VendorUnavailable(retry_after=0.05)
+    media_id = await world.upload(picture())
+    await runs.retried(world, media_id, "submit_for_moderation")
+    await world.flows.abort(media_id, AbortRequest(actor="ada"))
+    return world.run(media_id).id
+
+
+async def late_word(world: World) -> str:
+    """A silent vendor, a review, and the word that closes it."""
+    media_id = await world.upload(picture())
+    await runs.stage(world, media_id, Status.IN_REVIEW)
+    await world.webhook(world.event(media_id, "approve"))
+    return world.run(media_id).id
+
+
+async def late_word_unsure(world: World) -> str:
+    """The late word is unsure: the review goes on until a person ends it."""
+    media_id = await world.upload(picture())
+    await runs.stage(world, media_id, Status.IN_REVIEW)
+    await world.webhook(world.event(media_id, "review"))
+    await runs.happened(world, media_id, runs.E.EVENT_TYPE_TIMER_STARTED, times=3)
+    await world.flows.decide(media_id, HumanDecision(verdict=Verdict.QUARANTINE, reviewer="ada"))
+    return world.run(media_id).id
+
+
+async def failed(world: World) -> str:
+    """A broken invariant while filing."""
+    media_id = await runs.to_moderation(world)
+    await world.store.put(f"work/{media_id}/original.jpg", picture(seed=9), content_type="image/jpeg")
+    await world.webhook(world.event(media_id))
+    return world.run(media_id).id
+
+
+async def cancelled(world: World) -> str:
+    """Cancelled beside the wait for the webhook."""
+    media_id = await runs.to_moderation(world)
+    await world.run(media_id).cancel()
+    return world.run(media_id).id
+
+
+async def mail_refused(world: World) -> str:
+    """The last activity fails and the run does not."""
+    world.mailer.refused = {"admin@example.test"}
+    return await vendor_says("approve")(world)
+
+
+async def swept(world: World) -> str:
+    """One sweep."""
+    return (await runs.start_sweep(world, SweepInput())).id
+
+
+HASTY = {"vendor_wait": 0.1, "vendor_polls": 1}
+
+BRANCHES = {
+    "approved": Branch(vendor_says("approve")),
+    "rejected": Branch(vendor_says("reject", nudity=0.95)),
+    "quarantined": Branch(vendor_says("reject", csam=0.97)),
+    "review-decided": Branch(a_person_decides),
+    "review-deadline": Branch(uploads(picture()), {"skip_time": True}),
+    "refused-by-check": Branch(uploads(b"no picture at all")),
+    "refused-by-rendering": Branch(uploads(broken_pixels(), "image/png")),
+    "aborted": Branch(aborted),
+    "aborted-while-submitting": Branch(aborted_while_the_vendor_is_away),
+    "silent-late-word": Branch(late_word, HASTY),
+    "silent-late-word-unsure": Branch(late_word_unsure, HASTY),
+    "failed": Branch(failed),
+    "cancelled": Branch(cancelled),
+    "mail-refused": Branch(mail_refused),
+    "sweep": Branch(swept),
+}
+"""By the name of the history's file."""
