@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import structlog
 from temporalio import activity
 
+from mediagate.errors import InvalidRequest
 from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Status
 from workflows.messages import NotifyInput
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from activities.deps import Deps
     from db.session import Transaction
     from db.tables import Media, Notification
+
+log = structlog.get_logger()
 
 
 class Notifying:
@@ -42,18 +46,21 @@ class Notifying:
         """Send the mail of a notification, unless it went out or another is at it, and note that the server took it.
 
         Raises:
-            MailUnavailable: it did not; the sweep tries again.
+            MailUnavailable: it did not; the sweep tries again. What it refuses for good is noted on the row instead.
         """
         async with self._deps.db.transaction() as tx:
             if not await tx.notifications.claim_mail(note.id):
                 return  # sent, or in the hands of another step; if that one dies, the sweep sends it
-        sent = False
+        sent, never = False, ""
         try:
             await self._send(note)
             sent = True
+        except InvalidRequest as error:
+            never = error.message
+            log.error("mail.refused", notification_id=str(note.id), detail=never)
         finally:
             async with self._deps.db.transaction() as tx:
-                await tx.notifications.end_mail(note.id, sent=sent)
+                await tx.notifications.end_mail(note.id, sent=sent, error=never)
 
     async def _send(self, note: Notification) -> None:
         from mediagate.notify.message import Mail

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +11,9 @@ from uuid import uuid4
 
 from mediagate.errors import ObjectCorrupt
 from mediagate.storage.store import ObjectStore
+
+ABANDONED = 3600
+"""Seconds after which a download that nobody wrote to belongs to a worker that was killed."""
 
 
 class SourceCache:
@@ -22,8 +26,10 @@ class SourceCache:
         self._held: Counter[str] = Counter()
         self._locks: dict[str, asyncio.Lock] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob("*.part"):  # of a worker that was killed
-            leftover.unlink(missing_ok=True)
+        for part in folder.glob("*.part"):
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > ABANDONED:  # younger ones may be another worker's
+                    part.unlink()
 
     @asynccontextmanager
     async def hold(self, key: str, sha256: str, *, max_bytes: int) -> AsyncIterator[Path]:

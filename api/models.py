@@ -177,6 +177,7 @@ class NotificationRead(BaseModel):
     tracking_id: str
     created_at: datetime
     mailed_at: datetime | None
+    mail_error: str
 
 
 class NotificationPage(BaseModel):

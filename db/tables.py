@@ -248,10 +248,12 @@ class Notification(SQLModel, table=True):
     created_at: datetime = _created()
     mail_claimed_at: datetime | None = _time()
     mailed_at: datetime | None = _time()
+    mail_error: str = Field(default="", sa_type=Text)
+    """Why its mail can never be sent, as for an address that does not exist; no mail is owed any more."""
 
     __table_args__ = (
         Index("ix_notification_page", "library_id", text("created_at DESC"), text("id DESC")),
-        Index("ix_notification_unmailed", "created_at", postgresql_where=text("mailed_at IS NULL")),
+        Index("ix_notification_unmailed", "created_at", postgresql_where=text("mailed_at IS NULL AND mail_error = ''")),
         Index("ix_notification_media", "media_id"),
     )
 

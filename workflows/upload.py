@@ -176,6 +176,8 @@ class UploadWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
+            if self._settled:  # it took one after all: only its receipt was lost
+                return None
             return Reason(code="vendor_unavailable", detail="The vendor took no submission.")
         wait = self._upload.waits.vendor
         workflow.upsert_search_attributes([names.MEDIA_STAGE.value_set(Status.AWAITING_MODERATION.value)])

@@ -14,6 +14,8 @@ from db.tables import Notification, now
 CLAIM = timedelta(minutes=1)
 """Whoever took up a mail and has not ended it after this long is gone."""
 
+_OWED = (col(Notification.mailed_at).is_(None), col(Notification.mail_error) == "")
+
 
 class NotificationRepository:
     """What admins are told."""
@@ -33,21 +35,21 @@ class NotificationRepository:
         free = or_(col(Notification.mail_claimed_at).is_(None), col(Notification.mail_claimed_at) < now() - CLAIM)
         claimed = (
             update(Notification)
-            .where(col(Notification.id) == notification_id, col(Notification.mailed_at).is_(None), free)
+            .where(col(Notification.id) == notification_id, *_OWED, free)
             .values(mail_claimed_at=now())
         )
         return (await self._session.execute(claimed.returning(col(Notification.id)))).scalar() is not None
 
-    async def end_mail(self, notification_id: UUID, *, sent: bool) -> None:
-        """Note that the server took the mail, or that it is still owed."""
-        values = {"mailed_at": now()} if sent else {"mail_claimed_at": None}
+    async def end_mail(self, notification_id: UUID, *, sent: bool, error: str = "") -> None:
+        """Note that the server took the mail, that it never will (`error`), or that the mail is still owed."""
+        values = {"mailed_at": now()} if sent else {"mail_claimed_at": None, "mail_error": error}
         await self._session.execute(update(Notification).where(col(Notification.id) == notification_id).values(values))
 
     async def unmailed(self, before: datetime, limit: int) -> Sequence[Notification]:
         """Those whose mail did not go out, oldest first."""
         query = (
             select(Notification)
-            .where(col(Notification.mailed_at).is_(None), col(Notification.created_at) < before)
+            .where(*_OWED, col(Notification.created_at) < before)
             .order_by(col(Notification.created_at))
             .limit(limit)
         )

@@ -1,6 +1,7 @@
 """The cache of sources on the worker's disk."""
 
 import asyncio
+import os
 import hashlib
 from pathlib import Path
 
@@ -130,8 +131,9 @@ class TestEviction:
 
 class TestAKilledWorker:
     async def test_its_partial_downloads_are_removed_at_the_next_start(self, tmp_path: Path) -> None:
-        (tmp_path / f"{'0' * 64}.abc.part").write_bytes(b"pic")
-        (tmp_path / f".{'0' * 64}.abc.part.def.part").write_bytes(b"pic")
-        (tmp_path / ("1" * 64)).write_bytes(b"whole")
+        for name in (f"{'0' * 64}.abc.part", f".{'0' * 64}.abc.part.def.part", "1" * 64):
+            (tmp_path / name).write_bytes(b"pic")
+            os.utime(tmp_path / name, (0, 0))
+        (tmp_path / f"{'2' * 64}.abc.part").write_bytes(b"another worker is at it")
         SourceCache(tmp_path, MemoryStore(), max_bytes=PLENTY)
-        assert files(tmp_path) == ["1" * 64]
+        assert files(tmp_path) == ["1" * 64, f"{'2' * 64}.abc.part"]

@@ -241,6 +241,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("mail_claimed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mail_error", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["library_id"],
             ["library.id"],
@@ -264,7 +265,7 @@ def upgrade() -> None:
         "notification",
         ["created_at"],
         unique=False,
-        postgresql_where=sa.text("mailed_at IS NULL"),
+        postgresql_where=sa.text("mailed_at IS NULL AND mail_error = ''"),
     )
     op.create_table(
         "variant",
@@ -290,7 +291,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("variant")
-    op.drop_index("ix_notification_unmailed", table_name="notification", postgresql_where=sa.text("mailed_at IS NULL"))
+    op.drop_index(
+        "ix_notification_unmailed",
+        table_name="notification",
+        postgresql_where=sa.text("mailed_at IS NULL AND mail_error = ''"),
+    )
     op.drop_index("ix_notification_page", table_name="notification")
     op.drop_index("ix_notification_media", table_name="notification")
     op.drop_table("notification")

@@ -1,4 +1,4 @@
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 
@@ -24,7 +24,7 @@ class TestTransitions:
         ],
     )
     def test_a_legal_way_passes(self, way: list[Status]) -> None:
-        for current, wanted in zip(way, way[1:], strict=False):
+        for current, wanted in pairwise(way):
             lifecycle.check(current, wanted)
         assert way[-1] in lifecycle.TRANSITIONS
 
