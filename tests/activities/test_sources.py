@@ -1,8 +1,8 @@
 """The cache of sources on the worker's disk."""
 
 import asyncio
-import os
 import hashlib
+import os
 from pathlib import Path
 
 import pytest

@@ -29,7 +29,7 @@ T = TypeVar("T")
 async def until(condition: Callable[[], Awaitable[T]]) -> T:
     """What the condition returns, as soon as that is true."""
     async with asyncio.timeout(PATIENCE):
-        while not (found := await condition()):  # noqa: ASYNC110  (another process changes it)
+        while not (found := await condition()):
             await asyncio.sleep(0.03)
     return found
 
