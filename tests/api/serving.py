@@ -56,7 +56,7 @@ def routes() -> list[tuple[str, str]]:
     return sorted((method, route.path or "") for route in found for method in route.methods or ())
 
 
-def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The problem document, which is one by RFC 9457 and our own rules."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel, col
 from db.tables import ApiKey, Batch, Library, Media, MediaEvent, MediaVariant, Notification, now
 from mediagate.access.api_keys import Scope
 from mediagate.media.values import Status
-from tests.api.serving import PREFIX, bearer, problem, routes
+from tests.api.serving import PREFIX, assert_problem, bearer, routes
 from tests.world import VENDOR, World, issue_key, picture
 
 OPEN = {
@@ -72,18 +72,18 @@ class TestEveryRoute:
         call = calling(quiet_world, {"Authorization": ""})
         for method, path in NEEDS:
             answer = await call(method, path)
-            problem(answer, 401, "not_authenticated")
+            assert_problem(answer, 401, "not_authenticated")
             assert answer.headers["www-authenticate"] == "Bearer"
 
     async def test_the_open_ones_ask_for_none(self, quiet_world: World) -> None:
         call = calling(quiet_world, {"Authorization": ""})
         for method, path in OPEN:
             assert (await call(method, path)).status_code == 200
-        problem(await call(*WEBHOOK), 401, "bad_signature")
+        assert_problem(await call(*WEBHOOK), 401, "bad_signature")
 
     async def test_a_key_does_not_stand_in_for_a_signature(self, quiet_world: World) -> None:
         admin = bearer(await issue_key(quiet_world.db, None, Scope.ADMIN))
-        problem(await calling(quiet_world, admin)(*WEBHOOK), 401, "bad_signature")
+        assert_problem(await calling(quiet_world, admin)(*WEBHOOK), 401, "bad_signature")
 
     @pytest.mark.parametrize("scope", [*Scope])
     async def test_a_scope_opens_its_own_routes_only(self, quiet_world: World, scope: Scope) -> None:
@@ -96,7 +96,7 @@ class TestEveryRoute:
                 assert answer.status_code != 401, path
                 assert answer.json().get("code") != "not_allowed" if method == "POST" else answer.is_success, path
             else:
-                problem(answer, 403, "not_allowed")
+                assert_problem(answer, 403, "not_allowed")
 
 
 class TestBadKeys:
@@ -122,7 +122,7 @@ class TestBadKeys:
             answer = await quiet_world.http.get(
                 f"{PREFIX}/libraries/{quiet_world.library.slug}/media", headers=[(b"Authorization", raw)]
             )
-            document = problem(answer, 401, "not_authenticated")
+            document = assert_problem(answer, 401, "not_authenticated")
             bodies.append({name: value for name, value in document.items() if name != "tracking_id"})
         assert all(body == bodies[0] for body in bodies)
         url = f"{PREFIX}/libraries/{quiet_world.library.slug}/media"
@@ -137,7 +137,7 @@ class TestBadKeys:
         async with quiet_world.db.transaction() as tx:
             key = col(ApiKey.prefix) == token.split("_")[1]
             await tx.session.execute(update(ApiKey).where(key).values(revoked_at=now()))
-        problem(await quiet_world.http.get(url, headers=bearer(token)), 401, "not_authenticated")
+        assert_problem(await quiet_world.http.get(url, headers=bearer(token)), 401, "not_authenticated")
 
 
 async def snapshot(world: World, library: Library) -> dict[str, list[dict[str, Any]]]:
@@ -176,7 +176,10 @@ class TestOtherTenants:
             unknown = calling(quiet_world, theirs, slug="nobody")
             for method, path in NEEDS:
                 answer, control = await call(method, path), await unknown(method, path)
-                assert problem(answer, 404, "not_found")["detail"] == problem(control, 404, "not_found")["detail"]
+                assert (
+                    assert_problem(answer, 404, "not_found")["detail"]
+                    == assert_problem(control, 404, "not_found")["detail"]
+                )
         token = {
             "upload_token": announced["upload_token"],
             "file_hash": sha256(data).hexdigest(),
@@ -185,7 +188,7 @@ class TestOtherTenants:
         stolen = await quiet_world.http.post(
             f"{PREFIX}/uploads/{announced['media_id']}/complete", json=token, headers=theirs
         )
-        problem(stolen, 404, "not_found")
+        assert_problem(stolen, 404, "not_found")
         assert await snapshot(quiet_world, quiet_world.library) == before
         assert (await snapshot(quiet_world, other_library))["Media"] == []
 

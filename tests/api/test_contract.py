@@ -9,7 +9,7 @@ from api.app import create_app
 from db.tables import Media
 from mediagate import __version__
 from mediagate.media.values import Status
-from tests.api.serving import PREFIX, problem, routes
+from tests.api.serving import PREFIX, assert_problem, routes
 from tests.world import VENDOR, World, picture
 
 SUMMARY = {
@@ -112,12 +112,12 @@ class TestMedia:
 
     async def test_what_is_not_there(self, quiet_world: World) -> None:
         for path in ("", "/timeline", "/files/thumb"):
-            problem(await quiet_world.http.get(f"{PREFIX}/media/{uuid4()}{path}"), 404, "not_found")
+            assert_problem(await quiet_world.http.get(f"{PREFIX}/media/{uuid4()}{path}"), 404, "not_found")
         for path in ("media", "notifications"):
-            problem(await quiet_world.http.get(f"{PREFIX}/libraries/nobody/{path}"), 404, "not_found")
+            assert_problem(await quiet_world.http.get(f"{PREFIX}/libraries/nobody/{path}"), 404, "not_found")
 
     async def test_an_id_that_is_none(self, quiet_world: World) -> None:
-        problem(await quiet_world.http.get(f"{PREFIX}/media/1"), 422, "invalid_request")
+        assert_problem(await quiet_world.http.get(f"{PREFIX}/media/1"), 422, "invalid_request")
 
 
 class TestPages:
@@ -181,13 +181,13 @@ class TestReviews:
         self, quiet_world: World, action: str, body: dict[str, str]
     ) -> None:
         media_id = await insert(quiet_world, "a.jpg")
-        problem(await quiet_world.http.post(f"{PREFIX}/media/{media_id}/{action}", json=body), 409, "conflict")
+        assert_problem(await quiet_world.http.post(f"{PREFIX}/media/{media_id}/{action}", json=body), 409, "conflict")
 
     @pytest.mark.parametrize("action", ["decision", "abort"])
     async def test_what_is_decided_stands(self, quiet_world: World, action: str) -> None:
         media_id = await insert(quiet_world, "a.jpg", status=Status.REJECTED)
         url = f"{PREFIX}/media/{media_id}/{action}"
-        problem(await quiet_world.http.post(url, json={"verdict": "approve"}), 409, "conflict")
+        assert_problem(await quiet_world.http.post(url, json={"verdict": "approve"}), 409, "conflict")
 
     async def test_a_verdict_that_decides_nothing(self, world: World) -> None:
         media_id = await world.upload(picture())
@@ -195,7 +195,7 @@ class TestReviews:
         await world.webhook(world.event(media_id, "review", scores={"nudity": 0.6}))
         await world.until(media_id, Status.IN_REVIEW)
         url = f"{PREFIX}/media/{media_id}/decision"
-        problem(await world.http.post(url, json={"verdict": "review"}), 422, "invalid_request")
+        assert_problem(await world.http.post(url, json={"verdict": "review"}), 422, "invalid_request")
         stands = await world.http.post(url, json={"verdict": "reject", "reason": "policy:nudity", "note": "no"})
         assert set(stands.json()) == {"media_id", "verdict", "policy_version", "decided_by", "reasons"}
         assert (stands.json()["verdict"], stands.json()["reasons"][0]["code"]) == ("reject", "policy:nudity")
@@ -228,7 +228,7 @@ class TestSurface:
         app = create_app(quiet_world.settings)
         assert (app.docs_url, app.redoc_url) == (None, None)
         for path in ("/docs", "/redoc"):
-            problem(await quiet_world.http.get(path), 404, "not_found")
+            assert_problem(await quiet_world.http.get(path), 404, "not_found")
 
     async def test_ids_are_what_they_look_like(self, quiet_world: World) -> None:
         announced = await quiet_world.announce(b"x")
@@ -238,5 +238,5 @@ class TestSurface:
 
     async def test_the_vendor_of_the_tests_is_served(self, quiet_world: World) -> None:
         url = f"{PREFIX}/webhooks/moderation/{VENDOR}"
-        problem(await quiet_world.http.post(url, content=b"{}"), 401, "bad_signature")
-        problem(await quiet_world.http.post(f"{url}-x", content=b"{}"), 404, "not_found")
+        assert_problem(await quiet_world.http.post(url, content=b"{}"), 401, "bad_signature")
+        assert_problem(await quiet_world.http.post(f"{url}-x", content=b"{}"), 404, "not_found")

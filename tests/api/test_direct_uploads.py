@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from mediagate.media.values import MIB, Status
-from tests.api.serving import PREFIX, gate_of, problem, serving
+from tests.api.serving import PREFIX, assert_problem, gate_of, serving
 from tests.world import World, picture
 
 Part = tuple[str, bytes, str]
@@ -75,7 +75,7 @@ class TestMixedFiles:
     async def test_the_caller_does_not_choose_a_codec(self, quiet_world: World, charset: str) -> None:
         body = form(rb'name="files"; filename="\ud800+2AA-.jpg"', picture())
         answer = await send_raw(quiet_world, body, f"multipart/form-data; boundary=b; charset={charset}")
-        problem(answer, 422, "invalid_request")
+        assert_problem(answer, 422, "invalid_request")
 
     async def test_a_name_that_is_not_utf_8_is_read_as_latin_1(self, quiet_world: World) -> None:
         body = form(b'name="files"; filename="\xe9t\xe9.jpg"', picture())
@@ -85,19 +85,19 @@ class TestMixedFiles:
 
     async def test_twenty_are_taken_and_twenty_one_are_not(self, quiet_world: World) -> None:
         parts = [(f"{n}.txt", b"x", "text/plain") for n in range(21)]
-        problem(await send(quiet_world, *parts), 422, "too_many_files")
-        problem(await send(quiet_world, *parts, *parts), 422, "too_many_files")
+        assert_problem(await send(quiet_world, *parts), 422, "too_many_files")
+        assert_problem(await send(quiet_world, *parts, *parts), 422, "too_many_files")
         answer = await send(quiet_world, *parts[:20])
         assert len(answer.json()["items"]) == 20
 
 
 class TestForms:
     async def test_without_files(self, quiet_world: World) -> None:
-        problem(await send(quiet_world, caption="none"), 422, "invalid_request")
+        assert_problem(await send(quiet_world, caption="none"), 422, "invalid_request")
         other = await send_raw(quiet_world, form(b'name="other"; filename="a.jpg"', picture()))
-        problem(other, 422, "invalid_request")
+        assert_problem(other, 422, "invalid_request")
         text = await send_raw(quiet_world, form(b'name="files"', b"a text field"))
-        problem(text, 422, "invalid_request")
+        assert_problem(text, 422, "invalid_request")
 
     @pytest.mark.parametrize(
         ("body", "kind"),
@@ -113,16 +113,16 @@ class TestForms:
         ],
     )
     async def test_a_form_that_is_none(self, quiet_world: World, body: bytes, kind: str) -> None:
-        problem(await send_raw(quiet_world, body, kind), 422, "invalid_request")
+        assert_problem(await send_raw(quiet_world, body, kind), 422, "invalid_request")
 
     @pytest.mark.parametrize("caption", ["NUL \x00", "x" * 2001])
     async def test_a_caption_that_cannot_be_kept(self, quiet_world: World, caption: str) -> None:
         answer = await send(quiet_world, ("a.jpg", picture(), "image/jpeg"), caption=caption)
-        problem(answer, 422, "invalid_request")
+        assert_problem(answer, 422, "invalid_request")
 
     async def test_a_body_that_was_cut_takes_nothing(self, quiet_world: World) -> None:
         body = form(b'name="files"; filename="a.jpg"', picture())
-        problem(await send_raw(quiet_world, body[:-20]), 422, "invalid_request")
+        assert_problem(await send_raw(quiet_world, body[:-20]), 422, "invalid_request")
         page = await quiet_world.http.get(f"{PREFIX}/libraries/{quiet_world.library.slug}/media")
         assert page.json()["items"] == []
 
@@ -139,7 +139,7 @@ class TestLimits:
     async def test_a_body_that_says_it_is_too_large(self, small: httpx.AsyncClient, quiet_world: World) -> None:
         url = f"{PREFIX}/libraries/{quiet_world.library.slug}/media"
         answer = await small.post(url, files=[("files", ("a.jpg", bytes(2 * MIB), "image/jpeg"))])
-        problem(answer, 413, "too_large")
+        assert_problem(answer, 413, "too_large")
 
     @pytest.mark.parametrize(
         ("path", "kind"),
@@ -159,7 +159,7 @@ class TestLimits:
 
         url = f"{PREFIX}/libraries/{quiet_world.library.slug}/{path}"
         answer = await small.post(url, content=endless(), headers={"Content-Type": kind})
-        problem(answer, 413, "too_large")
+        assert_problem(answer, 413, "too_large")
         assert sent < 2 * MIB
 
 

@@ -19,7 +19,7 @@ from mediagate.errors import StorageUnavailable
 from mediagate.media.values import Status
 from mediagate.storage.memory import MemoryStore
 from mediagate.storage.store import ObjectStat, PresignedUpload
-from tests.api.serving import PREFIX, bearer, gate_of, problem, serving
+from tests.api.serving import PREFIX, assert_problem, bearer, gate_of, serving
 from tests.world import World, issue_key, picture
 
 BODY = {"filename": "a.jpg", "content_type": "image/jpeg", "file_size": 10}
@@ -62,7 +62,7 @@ class TestTheSameAgain:
         await quiet_world.put(announced, data)
         body = {"upload_token": announced["upload_token"], "file_hash": "0" * 64, "file_size": len(data)}
         url = f"{PREFIX}/uploads/{announced['media_id']}/complete"
-        problem(await quiet_world.http.post(url, json=body, headers=headers), 422, "hash_mismatch")
+        assert_problem(await quiet_world.http.post(url, json=body, headers=headers), 422, "hash_mismatch")
         # What failed had no effect, so the key is free; the right hash is another body and takes it.
         first = await quiet_world.complete(announced, data)
         assert first.status_code == 202
@@ -76,13 +76,13 @@ class TestTheSameAgain:
         assert len(await items(quiet_world)) == 1
         for other in (("a.jpg", picture(seed=1), "image/jpeg"), ("b.jpg", picture(), "image/jpeg")):
             refused = await quiet_world.http.post(url, files=[("files", other)], headers=headers)
-            problem(refused, 422, "idempotency_key_reused")
+            assert_problem(refused, 422, "idempotency_key_reused")
 
     async def test_another_declared_type_is_another_body(self, quiet_world: World) -> None:
         url, headers = f"{PREFIX}/libraries/{quiet_world.library.slug}/media", keyed()
         await quiet_world.http.post(url, files=[("files", ("a.jpg", picture(), "image/jpeg"))], headers=headers)
         other = await quiet_world.http.post(url, files=[("files", ("a.jpg", picture(), "image/png"))], headers=headers)
-        problem(other, 422, "idempotency_key_reused")
+        assert_problem(other, 422, "idempotency_key_reused")
 
     async def test_a_decision_answers_what_it_answered(self, world: World) -> None:
         media_id = await world.upload(picture())
@@ -94,7 +94,9 @@ class TestTheSameAgain:
         again = await world.http.post(url, json={"verdict": "approve"}, headers=headers)
         assert (first.status_code, again.status_code) == (200, 200)
         assert first.json() == again.json()
-        problem(await world.http.post(url, json={"verdict": "reject"}, headers=headers), 422, "idempotency_key_reused")
+        assert_problem(
+            await world.http.post(url, json={"verdict": "reject"}, headers=headers), 422, "idempotency_key_reused"
+        )
         await world.ended(media_id)
 
     async def test_an_abort_answers_what_it_answered(self, world: World) -> None:
@@ -113,7 +115,7 @@ class TestTheSameKeyElsewhere:
         headers = keyed()
         await quiet_world.http.post(uploads(quiet_world), json=BODY, headers=headers)
         other = await quiet_world.http.post(uploads(quiet_world), json=BODY | {"file_size": 11}, headers=headers)
-        problem(other, 422, "idempotency_key_reused")
+        assert_problem(other, 422, "idempotency_key_reused")
         assert len(await items(quiet_world)) == 1
 
     async def test_it_belongs_to_one_api_key(self, quiet_world: World) -> None:
@@ -128,12 +130,12 @@ class TestTheSameKeyElsewhere:
         headers = keyed()
         announced = (await quiet_world.http.post(uploads(quiet_world), json=BODY, headers=headers)).json()
         url = f"{PREFIX}/media/{announced['media_id']}/abort"
-        problem(await quiet_world.http.post(url, json=BODY, headers=headers), 409, "conflict")
+        assert_problem(await quiet_world.http.post(url, json=BODY, headers=headers), 409, "conflict")
 
     @pytest.mark.parametrize("key", ["", "k" * 256])
     async def test_keys_have_a_length(self, quiet_world: World, key: str) -> None:
         answer = await quiet_world.http.post(uploads(quiet_world), json=BODY, headers={"Idempotency-Key": key})
-        problem(answer, 422, "invalid_request")
+        assert_problem(answer, 422, "invalid_request")
         assert await items(quiet_world) == []
 
 
@@ -174,7 +176,7 @@ class TestAtTheSameTime:
 
     async def test_one_works_and_the_other_is_told_to_wait(self, quiet_world: World) -> None:
         first, during, after = await self.serve_both(quiet_world, StuckStore())
-        problem(during, 409, "request_in_progress")
+        assert_problem(during, 409, "request_in_progress")
         assert int(during.headers["retry-after"]) >= 1
         assert (first.status_code, after.json()) == (201, first.json())
         assert len(await items(quiet_world)) == 1
@@ -197,7 +199,7 @@ class TestAtTheSameTime:
         async with quiet_world.db.transaction() as tx:
             await tx.session.execute(update(IdempotentRequest).where(this).values(status=None, answer=None))
         waiting = await quiet_world.http.post(uploads(quiet_world), json=BODY, headers=headers)
-        problem(waiting, 409, "request_in_progress")
+        assert_problem(waiting, 409, "request_in_progress")
         async with quiet_world.db.transaction() as tx:
             long_ago = now() - timedelta(minutes=3)
             await tx.session.execute(update(IdempotentRequest).where(this).values(created_at=long_ago))

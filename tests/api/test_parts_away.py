@@ -18,7 +18,7 @@ from mediagate.media.values import Status
 from mediagate.storage.memory import MemoryStore
 from mediagate.storage.store import ObjectStat
 from mediagate.temporal import DATA_CONVERTER
-from tests.api.serving import PREFIX, bearer, client_of, gate_of, problem
+from tests.api.serving import PREFIX, assert_problem, bearer, client_of, gate_of
 from tests.world import World, issue_key, picture
 from workflows.client import Flows
 from workflows.names import workflow_id
@@ -74,7 +74,7 @@ async def lamed(quiet_world: World) -> AsyncIterator[Lamed]:
 
 def unavailable(response: httpx.Response, code: str) -> None:
     """A 503 that says when to try again, and nothing of what is inside."""
-    document = problem(response, 503, code)
+    document = assert_problem(response, 503, code)
     assert 1 <= int(response.headers["retry-after"]) <= 60
     for inside in ("127.0.0.1", "Connection", "staging/", "psycopg", "urllib3"):
         assert inside not in document["detail"]
@@ -197,7 +197,9 @@ class TestTemporalAway:
         url, key = f"{PREFIX}/media/{media_id}/{action}", {"Idempotency-Key": "again"}
         unavailable(await lamed.http.post(url, json=body, headers=key), "workflows_unavailable")
         lamed.back()
-        problem(await lamed.http.post(url, json=body, headers=key), 409, "conflict")  # there is no run, so it was asked
+        assert_problem(
+            await lamed.http.post(url, json=body, headers=key), 409, "conflict"
+        )  # there is no run, so it was asked
 
     async def test_health_names_it(self, lamed: Lamed) -> None:
         await lamed.without_temporal()

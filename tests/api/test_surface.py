@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from mediagate.access.api_keys import Scope
 from mediagate.media.values import Status
-from tests.api.serving import PREFIX, bearer, problem, routes
+from tests.api.serving import PREFIX, assert_problem, bearer, routes
 from tests.world import VENDOR, World, issue_key, picture, signed
 
 ALWAYS = {
@@ -39,7 +39,7 @@ class TestHeaders:
         body = {"filename": "a.jpg", "content_type": "image/jpeg", "file_size": 1}
         with capture_logs() as logs:
             answer = await quiet_world.http.post(f"{PREFIX}/libraries/{quiet_world.library.slug}/uploads", json=body)
-        document = problem(answer, 500, "broken_invariant")
+        document = assert_problem(answer, 500, "broken_invariant")
         assert document["detail"] == "Something is broken inside; the tracking id leads to it."
         assert {name: answer.headers[name] for name in ALWAYS} == ALWAYS
         assert [line["event"] for line in logs] == ["request.crashed", "request.broken", "request"]
@@ -88,7 +88,7 @@ class TestTrackingIds:
         assert (await quiet_world.read(answer.json()["media_id"]))["tracking_id"] == given
         assert [line["event"] for line in logs] == ["request"]
         missing = await quiet_world.http.get(f"{PREFIX}/media/{uuid4()}", headers={"X-Tracking-Id": given})
-        assert problem(missing, 404, "not_found")["tracking_id"] == given
+        assert assert_problem(missing, 404, "not_found")["tracking_id"] == given
 
     @pytest.mark.parametrize("given", ["short", "a" * 65, "has spaces in it", "line\nbreak-1234", "<b>12345678</b>"])
     async def test_what_is_no_id_is_replaced(self, quiet_world: World, given: str) -> None:
@@ -157,9 +157,9 @@ class TestHostileQueries:
     )
     async def test_are_refused(self, quiet_world: World, params: dict[str, str]) -> None:
         url = f"{PREFIX}/libraries/{quiet_world.library.slug}"
-        problem(await quiet_world.http.get(f"{url}/media", params=params), 422, "invalid_request")
+        assert_problem(await quiet_world.http.get(f"{url}/media", params=params), 422, "invalid_request")
         if not {"q", "status"} & set(params):
-            problem(await quiet_world.http.get(f"{url}/notifications", params=params), 422, "invalid_request")
+            assert_problem(await quiet_world.http.get(f"{url}/notifications", params=params), 422, "invalid_request")
 
     @pytest.mark.parametrize(
         "cursor",
@@ -193,4 +193,4 @@ class TestHostileQueries:
     )
     async def test_paths_that_lead_nowhere(self, quiet_world: World, path: str, status: int, code: str) -> None:
         media_id = await quiet_world.seal(picture())
-        problem(await quiet_world.http.get(PREFIX + path.replace("{id}", media_id)), status, code)
+        assert_problem(await quiet_world.http.get(PREFIX + path.replace("{id}", media_id)), status, code)

@@ -18,7 +18,7 @@ from mediagate.settings import Settings
 from mediagate.storage import keys
 from mediagate.storage.s3 import S3Store
 from mediagate.storage.store import ObjectStat, S3Address
-from tests.api.serving import PREFIX, bearer, gate_of, problem, serving
+from tests.api.serving import PREFIX, assert_problem, bearer, gate_of, serving
 from tests.world import World, issue_key, picture
 
 
@@ -73,7 +73,7 @@ class TestInit:
         body = {"filename": "a.jpg", "content_type": "image/jpeg", "file_size": 10} | change
         url, content = f"{PREFIX}/libraries/{quiet_world.library.slug}/uploads", json.dumps(body)
         answer = await quiet_world.http.post(url, content=content, headers={"Content-Type": "application/json"})
-        problem(answer, status, code)
+        assert_problem(answer, status, code)
 
     async def test_the_limit_itself_is_taken(self, quiet_world: World) -> None:
         announced = await quiet_world.announce(b"x", file_size=64 * MIB)
@@ -86,7 +86,7 @@ class TestInit:
         token = await issue_key(quiet_world.db, None, Scope.UPLOADS_WRITE)
         body = {"filename": "a.jpg", "content_type": "image/jpeg", "file_size": 101}
         answer = await quiet_world.http.post(f"{PREFIX}/libraries/{slug}/uploads", json=body, headers=bearer(token))
-        problem(answer, 413, "too_large")
+        assert_problem(answer, 413, "too_large")
 
     @pytest.mark.parametrize(
         ("sent", "kept"),
@@ -135,7 +135,7 @@ class TestPresigned:
             assert (announced["method"], announced["fields"]) == ("PUT", {})
             sent = await browser.put(announced["url"], content=data + b"more", headers=announced["headers"])
             assert sent.status_code == 200
-            problem(await complete(http, announced, data + b"more"), 422, "size_mismatch")
+            assert_problem(await complete(http, announced, data + b"more"), 422, "size_mismatch")
             await browser.put(announced["url"], content=data, headers=announced["headers"])
             assert (await complete(http, announced, data)).status_code == 202
         store.close()
@@ -159,7 +159,7 @@ class TestComplete:
         data = picture()
         announced = await quiet_world.announce(data)
         await quiet_world.put(announced, data)
-        problem(await quiet_world.complete(announced, data, **change), status, code)
+        assert_problem(await quiet_world.complete(announced, data, **change), status, code)
         assert (await quiet_world.media(announced["media_id"])).status is Status.AWAITING_UPLOAD
         assert await quiet_world.objects(announced["media_id"]) == ["staging/ID"]
         assert (await quiet_world.complete(announced, data)).status_code == 202
@@ -167,7 +167,7 @@ class TestComplete:
     async def test_too_early(self, quiet_world: World) -> None:
         data = picture()
         announced = await quiet_world.announce(data)
-        problem(await quiet_world.complete(announced, data), 409, "not_uploaded")
+        assert_problem(await quiet_world.complete(announced, data), 409, "not_uploaded")
         await quiet_world.put(announced, data)
         assert (await quiet_world.complete(announced, data)).status_code == 202
 
@@ -175,7 +175,7 @@ class TestComplete:
         data = picture()
         announced = await quiet_world.announce(data)
         await quiet_world.put(announced, bytes(len(data)))
-        problem(await quiet_world.complete(announced, data), 422, "hash_mismatch")
+        assert_problem(await quiet_world.complete(announced, data), 422, "hash_mismatch")
         assert await quiet_world.objects(announced["media_id"]) == ["staging/ID"]
         await quiet_world.put(announced, data)
         assert (await quiet_world.complete(announced, data)).status_code == 202
@@ -186,7 +186,7 @@ class TestComplete:
             data, sha256=hashlib.sha256(data).hexdigest(), file_size=max(len(data), len(other))
         )
         await quiet_world.put(announced, other)
-        problem(await quiet_world.complete(announced, other), 422, "hash_mismatch")
+        assert_problem(await quiet_world.complete(announced, other), 422, "hash_mismatch")
         await quiet_world.put(announced, data)
         assert (await quiet_world.complete(announced, data)).status_code == 202
 
@@ -204,8 +204,8 @@ class TestComplete:
         first, again = [await quiet_world.complete(announced, data) for _ in range(2)]
         assert (first.status_code, again.status_code) == (202, 202)
         assert first.json() == again.json()
-        problem(await quiet_world.complete(announced, data, file_hash="0" * 64), 422, "hash_mismatch")
-        problem(await quiet_world.complete(announced, data, upload_token="x"), 403, "wrong_upload_token")
+        assert_problem(await quiet_world.complete(announced, data, file_hash="0" * 64), 422, "hash_mismatch")
+        assert_problem(await quiet_world.complete(announced, data, upload_token="x"), 403, "wrong_upload_token")
         kinds = await quiet_world.timeline(announced["media_id"])
         assert (kinds.count("accepted"), kinds.count("started")) == (1, 1)
 
@@ -250,7 +250,7 @@ class TestComplete:
             body |= {"file_hash": hashlib.sha256(large).hexdigest()}
             answer = await http.post(f"{PREFIX}/uploads/{announced['media_id']}/complete", json=body)
         store.close()
-        problem(answer, 422, "size_mismatch")
+        assert_problem(answer, 422, "size_mismatch")
         assert await quiet_world.objects(announced["media_id"]) == ["staging/ID"]
 
     async def test_after_its_time(self, quiet_world: World) -> None:
@@ -260,10 +260,10 @@ class TestComplete:
         async with quiet_world.db.transaction() as tx:
             row = await tx.media.get((await quiet_world.media(announced["media_id"])).id, lock=True)
             row.expires_at = now() - timedelta(seconds=1)
-        problem(await quiet_world.complete(announced, data), 410, "expired")
+        assert_problem(await quiet_world.complete(announced, data), 410, "expired")
         async with quiet_world.db.transaction() as tx:
             await tx.media.move(await tx.media.get(row.id, lock=True), Status.EXPIRED)
-        problem(await quiet_world.complete(announced, data), 410, "expired")
+        assert_problem(await quiet_world.complete(announced, data), 410, "expired")
         assert (await quiet_world.media(announced["media_id"])).master_key is None
 
     async def test_a_token_opens_its_own_upload_only(self, quiet_world: World) -> None:
@@ -271,4 +271,4 @@ class TestComplete:
         mine, other = await quiet_world.announce(data), await quiet_world.announce(data)
         await quiet_world.put(other, data)
         answer = await quiet_world.complete(other, data, upload_token=mine["upload_token"])
-        problem(answer, 403, "wrong_upload_token")
+        assert_problem(answer, 403, "wrong_upload_token")

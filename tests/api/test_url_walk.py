@@ -12,7 +12,7 @@ import pytest
 from db.tables import MediaVariant
 from mediagate.access.delivery import DeliverySigner, Purpose, file_url
 from mediagate.media.values import Status, VariantName
-from tests.api.serving import PREFIX, problem
+from tests.api.serving import PREFIX, assert_problem
 from tests.world import PATIENCE, World, picture
 
 NOBODY = {"Authorization": ""}
@@ -120,7 +120,7 @@ class TestBeforeTheDecision:
         assert await readable(world, await handed_out(world, media_id)) == {"moderation"}
         await world.http.post(f"{PREFIX}/media/{media_id}/decision", json={"verdict": "reject"})
         await world.ended(media_id)
-        problem(await public(world, given), 404, "not_found")
+        assert_problem(await public(world, given), 404, "not_found")
 
 
 class TestAfterTheDecision:
@@ -133,7 +133,7 @@ class TestAfterTheDecision:
         opened = {"original", "medium", "thumb"} if status is Status.APPROVED else set()
         assert await readable(world, await handed_out(world, media_id)) == opened
         assert await closed_store(world, media_id) >= 4
-        problem(await public(world, world.vendor.submissions[media_id].media_url), 404, "not_found")
+        assert_problem(await public(world, world.vendor.submissions[media_id].media_url), 404, "not_found")
 
     async def test_a_takedown_closes_urls_that_are_out_already(self, world: World) -> None:
         media_id = await decided(world)
@@ -177,9 +177,9 @@ class TestSignatures:
         assert set(signed) == {"expires", "purpose", "signature"}
         for name in ("original", "medium", "moderation", "source", "nothing", "THUMB"):
             elsewhere = file_url(quiet_world.settings.public_url, media_id, name, urlencode(signed))
-            problem(await public(quiet_world, elsewhere), 401, "bad_signature")
+            assert_problem(await public(quiet_world, elsewhere), 401, "bad_signature")
         elsewhere = file_url(quiet_world.settings.public_url, other_id, "thumb", urlencode(signed))
-        problem(await public(quiet_world, elsewhere), 401, "bad_signature")
+        assert_problem(await public(quiet_world, elsewhere), 401, "bad_signature")
 
     @pytest.mark.parametrize(
         "change",
@@ -199,21 +199,21 @@ class TestSignatures:
     )
     async def test_a_changed_query_is_no_signature(self, quiet_world: World, change: dict[str, str]) -> None:
         _, base, signed = await self.approved(quiet_world)
-        problem(await public(quiet_world, f"{base}?{urlencode(signed | change)}"), 401, "bad_signature")
+        assert_problem(await public(quiet_world, f"{base}?{urlencode(signed | change)}"), 401, "bad_signature")
 
     async def test_a_signature_ends(self, quiet_world: World) -> None:
         media_id, _, _ = await self.approved(quiet_world)
         over = query(quiet_world, media_id, "thumb", Purpose.PUBLIC, lifetime=-1)
-        problem(await public(quiet_world, over), 410, "expired")
+        assert_problem(await public(quiet_world, over), 410, "expired")
 
     async def test_a_bad_signature_is_not_mended_by_a_key(self, quiet_world: World) -> None:
         _, base, signed = await self.approved(quiet_world)
         url = f"{base}?{urlencode(signed | {'signature': 'A' * 43})}"
-        problem(await quiet_world.http.get(url), 401, "bad_signature")
+        assert_problem(await quiet_world.http.get(url), 401, "bad_signature")
 
     async def test_of_an_item_that_does_not_exist(self, quiet_world: World) -> None:
         ghost = "00000000-0000-4000-8000-000000000000"
-        problem(await public(quiet_world, query(quiet_world, ghost, "thumb", Purpose.PUBLIC)), 404, "not_found")
+        assert_problem(await public(quiet_world, query(quiet_world, ghost, "thumb", Purpose.PUBLIC)), 404, "not_found")
 
     async def test_answers_cannot_run_or_be_kept(self, quiet_world: World) -> None:
         media_id, base, signed = await self.approved(quiet_world)

@@ -22,7 +22,7 @@ from db.session import Database
 from db.tables import InboxEvent, InboxState
 from mediagate.media.values import MIB, Status
 from mediagate.vendors.generic import GenericVendor
-from tests.api.serving import PREFIX, gate_of, problem, serving
+from tests.api.serving import PREFIX, assert_problem, gate_of, serving
 from tests.world import SECRET, VENDOR, World, picture, signed
 
 URL = f"{PREFIX}/webhooks/moderation/{VENDOR}"
@@ -172,23 +172,23 @@ class TestWhatIsRefused:
     async def test_bad_signatures(self, quiet_world: World, change: dict[str, str]) -> None:
         media_id = await quiet_world.seal(picture(), status=Status.APPROVED)
         answer = await quiet_world.webhook(quiet_world.event(media_id), **change)
-        problem(answer, 401, "bad_signature")
+        assert_problem(answer, 401, "bad_signature")
         assert await stored(quiet_world, media_id) == []
 
     async def test_forged(self, quiet_world: World) -> None:
         event = quiet_world.event(str(uuid4()))
         body = json.dumps(event).encode()
         theirs = SecretStr("whsec_" + base64.b64encode(b"x" * 32).decode())
-        problem(await send(quiet_world, signed(body, secret=theirs), body), 401, "bad_signature")
-        problem(await send(quiet_world, signed(body), body + b" "), 401, "bad_signature")
-        problem(await send(quiet_world, {}, body), 401, "bad_signature")
+        assert_problem(await send(quiet_world, signed(body, secret=theirs), body), 401, "bad_signature")
+        assert_problem(await send(quiet_world, signed(body), body + b" "), 401, "bad_signature")
+        assert_problem(await send(quiet_world, {}, body), 401, "bad_signature")
         assert await by_event_id(quiet_world, event["event_id"]) is None
 
     @pytest.mark.parametrize("minutes", [-6, 6])
     async def test_stale_or_ahead(self, quiet_world: World, minutes: int) -> None:
         event = quiet_world.event(str(uuid4()))
         at = datetime.now(UTC) + timedelta(minutes=minutes)
-        problem(await quiet_world.webhook(event, at=at), 401, "bad_signature")
+        assert_problem(await quiet_world.webhook(event, at=at), 401, "bad_signature")
         assert await by_event_id(quiet_world, event["event_id"]) is None
 
     @pytest.mark.parametrize("minutes", [-4, 4])
@@ -205,7 +205,7 @@ class TestWhatIsRefused:
         ],
     )
     async def test_malformed(self, quiet_world: World, body: bytes) -> None:
-        problem(await send(quiet_world, signed_bytes(body), body), 400, "invalid_webhook")
+        assert_problem(await send(quiet_world, signed_bytes(body), body), 400, "invalid_webhook")
 
     @pytest.mark.parametrize(
         "change",
@@ -219,13 +219,13 @@ class TestWhatIsRefused:
     async def test_a_result_that_is_none(self, quiet_world: World, change: dict[str, Any]) -> None:
         media_id = await quiet_world.seal(picture(), status=Status.APPROVED)
         answer = await quiet_world.webhook(quiet_world.event(media_id) | change)
-        problem(answer, 400, "invalid_webhook")
+        assert_problem(answer, 400, "invalid_webhook")
         good = quiet_world.event(media_id)
-        problem(await quiet_world.webhook(good, quiet_world.event(media_id) | change), 400, "invalid_webhook")
+        assert_problem(await quiet_world.webhook(good, quiet_world.event(media_id) | change), 400, "invalid_webhook")
         assert await stored(quiet_world, media_id) == []  # of a batch all or nothing
 
     async def test_too_large(self, quiet_world: World) -> None:
-        problem(await quiet_world.webhook({}, body=b" " * (MIB + 1)), 413, "too_large")
+        assert_problem(await quiet_world.webhook({}, body=b" " * (MIB + 1)), 413, "too_large")
 
     async def test_an_unknown_vendor(self, quiet_world: World) -> None:
         body = json.dumps(quiet_world.event(str(uuid4()))).encode()
@@ -233,7 +233,7 @@ class TestWhatIsRefused:
             answer = await quiet_world.http.post(
                 f"{PREFIX}/webhooks/moderation/{vendor}", content=body, headers=signed(body)
             )
-            problem(answer, 404, "not_found")
+            assert_problem(answer, 404, "not_found")
 
 
 class TestRotation:
@@ -266,7 +266,7 @@ class TestNotStored:
         away = Database("postgresql://postgres@127.0.0.1:1/none")
         async with serving(replace(gate_of(quiet_world), db=away)) as http:
             answer = await http.post(URL, content=body, headers=headers)
-            problem(answer, 503, "database_unavailable")
+            assert_problem(answer, 503, "database_unavailable")
             assert int(answer.headers["retry-after"]) >= 1
         await away.close()
         assert await by_event_id(quiet_world, event["event_id"]) is None
