@@ -9,7 +9,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.filing import Filing
-    from activities.moderation import Moderation
     from activities.notifying import Notifying
     from activities.projecting import Projecting
     from activities.rendering import Rendering
@@ -29,10 +28,10 @@ with workflow.unsafe.imports_passed_through():
         MediaRef,
         NotifyInput,
         StepResult,
-        SubmitResult,
         UploadInput,
         UploadResult,
     )
+    from workflows.vendor_exchange import VendorExchange
 
 POISONED = "PoisonedFile"
 GATE = "gate"
@@ -48,7 +47,7 @@ class UploadWorkflow:
         # Signals and updates can be handled before `run`: everything they touch exists from here on.
         self._upload = upload
         self._ref = MediaRef(media_id=upload.media_id, library=upload.library, tracking_id=upload.tracking_id)
-        self._events: dict[str, VendorEvent] = {}
+        self._vendor = VendorExchange(self._ref, upload.waits)
         self._abort: AbortRequest | None = None
         self._human: HumanDecision | None = None
         self._in_review = False
@@ -75,8 +74,8 @@ class UploadWorkflow:
 
     @workflow.signal
     def moderation_event(self, event: VendorEvent) -> None:
-        """A vendor's word. The server does not deduplicate, so the event id does; the order does not matter."""
-        self._events.setdefault(f"{event.vendor}/{event.event_id}", event)
+        """A vendor's word, at any time and in any order."""
+        self._vendor.hear(event)
 
     @workflow.update
     async def decide(self, decision: HumanDecision) -> DecisionResult:
@@ -157,7 +156,7 @@ class UploadWorkflow:
 
     async def _moderate(self) -> DecisionResult:
         """Submit, wait for the vendor, decide by the policy, and ask a person where that leads to review."""
-        silence = await self._ask_vendor() if not self._abort else None
+        silence = await self._vendor.ask(interrupted=lambda: self._abort is not None) if not self._abort else None
         if self._abort:
             return await self._aborted(self._abort)
         if silence:
@@ -168,76 +167,6 @@ class UploadWorkflow:
             return opened
         due = workflow.now() + self._upload.waits.review
         return await self._review(opened, due, reopenable=silence is not None)
-
-    async def _ask_vendor(self) -> Reason | None:
-        """Wait until a vendor's final word is there; None, or why there is none."""
-        try:
-            receipt = await self._submit()
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            if self._settled:  # it took one after all: only its receipt was lost
-                return None
-            return Reason(code="vendor_unavailable", detail="The vendor took no submission.")
-        wait = self._upload.waits.vendor
-        workflow.upsert_search_attributes([names.MEDIA_STAGE.value_set(Status.AWAITING_MODERATION.value)])
-        for poll in range(1, self._upload.waits.polls + 1):
-            due = (workflow.now() + wait).strftime("%H:%M:%S")
-            workflow.set_current_details(
-                f"Waiting for the webhook of {receipt.vendor}; poll {poll} of {self._upload.waits.polls} at {due} UTC."
-            )
-            if await self._until_settled(wait, f"webhook of {receipt.vendor}, then poll {poll}"):
-                return None
-            await self._poll()
-            if self._settled:
-                return None
-            wait = policies.next_vendor_wait(wait)
-        return Reason(code="vendor_silent", detail=f"{receipt.vendor} gave no final answer in time.")
-
-    async def _submit(self) -> SubmitResult:
-        """Hand the moderation copy to the vendor; an abort does not wait for a vendor that is away."""
-        workflow.set_current_details("Submitting to the vendor; it is tried again while the vendor is away.")
-        submission = workflow.start_activity_method(
-            Moderation.submit_for_moderation,
-            self._ref,
-            **policies.at(policies.VENDOR_SUBMIT, "submit to the vendor"),
-        )
-        await workflow.wait_condition(lambda: submission.done() or self._abort is not None)
-        if not submission.done():
-            submission.cancel()
-            return SubmitResult()
-        receipt = await submission
-        for event in receipt.events:
-            self.moderation_event(event)
-        return receipt
-
-    async def _until_settled(self, wait: timedelta, summary: str) -> bool:
-        """True once a final word or an abort is there; False after `wait`."""
-        # A signal may win the race into the same workflow task, so the state decides afterwards, not the timer.
-        with suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: self._settled or self._abort is not None, timeout=wait, timeout_summary=summary
-            )
-        return self._settled or self._abort is not None
-
-    @property
-    def _settled(self) -> bool:
-        return any(event.settles for event in self._events.values())
-
-    async def _poll(self) -> None:
-        """Ask the vendor; no answer is no failure, the next deadline asks again or asks a person."""
-        try:
-            answer = await workflow.execute_activity_method(
-                Moderation.poll_vendor,
-                self._ref,
-                **policies.at(policies.VENDOR_POLL, "webhook overdue: poll"),
-            )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return
-        for event in answer.events:
-            self.moderation_event(event)
 
     async def _review(self, opened: DecisionResult, due: datetime, *, reopenable: bool) -> DecisionResult:
         """Wait for a person; where only the vendor's silence led here, its late word closes the review."""
@@ -255,7 +184,7 @@ class UploadWorkflow:
     async def _until_reviewed(self, due: datetime, reopenable: bool) -> DecisionResult:
         with suppress(TimeoutError):  # as above: the state decides
             await workflow.wait_condition(
-                lambda: bool(self._human or self._abort or (reopenable and self._settled)),
+                lambda: bool(self._human or self._abort or (reopenable and self._vendor.settled)),
                 timeout=max(due - workflow.now(), timedelta(0)),
                 timeout_summary="review deadline",
             )
@@ -269,7 +198,7 @@ class UploadWorkflow:
             )
         if self._abort:
             return await self._aborted(self._abort)
-        if reopenable and self._settled:
+        if reopenable and self._vendor.settled:
             decision = await self._record()
             if decision.verdict is not Verdict.REVIEW:
                 return decision
@@ -296,7 +225,7 @@ class UploadWorkflow:
             Projecting.record_decision,
             DecisionInput(
                 **self._ref.model_dump(),
-                events=tuple(self._events.values()),
+                events=self._vendor.events,
                 verdict=verdict,
                 reasons=(reason,) if reason else (),
                 decided_by=by,
