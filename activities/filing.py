@@ -15,10 +15,10 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import heartbeats
-from mediagate.errors import ObjectCorrupt, ObjectMissing, StorageUnavailable
 from mediagate.media.lifecycle import status_for
 from mediagate.media.values import Refusal, Status, VariantName
 from mediagate.storage import keys
+from mediagate.storage.copying import copy_verified
 from workflows.messages import FileInput, FileResult
 
 if TYPE_CHECKING:
@@ -89,27 +89,11 @@ class Filing:
             variants = await tx.media.variants(media_id)
         plan = _plan(media, variants, job)
         for move in plan.copies:
-            await self._copy_verified(move)
+            await copy_verified(self._deps.store, move.source, move.target, move.sha256)
         await self._commit(media_id, plan, job)
         for key in plan.obsolete:
             await self._deps.store.delete(key)
         return FileResult(status=plan.status, objects=len(plan.copies))
-
-    async def _copy_verified(self, move: _Move) -> None:
-        """Copy unless a verified copy stands there; read the copy back and compare."""
-        store = self._deps.store
-        try:
-            if await store.sha256(move.target) == move.sha256:
-                return
-        except ObjectMissing:
-            pass
-        await store.copy(move.source, move.target)
-        if await store.sha256(move.target) == move.sha256:
-            return
-        if await store.sha256(move.source) != move.sha256:
-            await store.delete(move.target)  # a copy of wrong bytes, where only verified ones may stand
-            raise ObjectCorrupt(f"The object {move.source} no longer has the SHA-256 that was recorded for it.")
-        raise StorageUnavailable(f"The copy {move.target} does not read back as it was written.")
 
     async def _commit(self, media_id: UUID, plan: _Plan, job: FileInput) -> None:
         from db.tables import now

@@ -21,20 +21,19 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
         WorkflowsUnavailable: the start is still owed; the sweep pays it.
         DatabaseUnavailable: the run exists, the note is missing; the sweep finds the run and writes it.
     """
-    run_id = await flows.start_upload(
-        UploadInput(
-            media_id=str(media.id),
-            library=library.slug,
-            tracking_id=media.tracking_id,
-            filename=media.filename,
-            batch_id=str(media.batch_id) if media.batch_id else None,
-            waits=Waits(
-                vendor=timedelta(seconds=settings.vendor_wait),
-                polls=settings.vendor_polls,
-                review=timedelta(seconds=settings.review_deadline),
-            ),
-        )
+    upload = UploadInput(
+        media_id=str(media.id),
+        library=library.slug,
+        tracking_id=media.tracking_id,
+        filename=media.filename,
+        batch_id=str(media.batch_id) if media.batch_id else None,
+        waits=Waits(
+            vendor=timedelta(seconds=settings.vendor_wait),
+            polls=settings.vendor_polls,
+            review=timedelta(seconds=settings.review_deadline),
+        ),
     )
+    run_id = await flows.start_upload(upload, link=f"{settings.public_url}/api/v1/media/{media.id}")
     async with db.transaction() as tx:
         await tx.media.mark_started(media.id, run_id)
         await tx.media.record(media.id, "started", "started", {"run_id": run_id})

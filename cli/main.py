@@ -34,6 +34,7 @@ MOUNTS = {
     "doctor": Mount("cli.doctor", "doctor", "Check this machine and the running stack."),
     "setup": Mount("cli.setup", "setup", "Make a deployment ready: schema, bucket, library, API key."),
     "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
+    "backups": Mount("cli.backups", "app", "Compare masters with their backups, and restore."),
     "runs": Mount("cli.runs.commands", "app", "Find, inspect and repair workflow runs."),
 }
 

@@ -27,7 +27,9 @@
     │   ├── WorkflowsUnavailable
     │   ├── VendorUnavailable
     │   ├── MailUnavailable
-    │   └── WatermarkUnusable        uploads wait until the library's mark is mended
+    │   ├── WatermarkUnusable        uploads wait until the library's mark is mended
+    │   ├── SchemaBehind             `/health/deep`
+    │   └── QueueUnserved            `/health/deep`
     └── BrokenInvariant                  500  a bug or tampering; fails the run, named by `FailureKind`
         ├── IllegalTransition
         ├── ObjectCorrupt
@@ -194,6 +196,14 @@ class MailUnavailable(Unavailable):
 
 class WatermarkUnusable(Unavailable):
     """The library's watermark cannot be used: mend it in the library's settings; its uploads wait and try again."""
+
+
+class SchemaBehind(Unavailable):
+    """The database lacks migrations: run `mediagate db upgrade` and try again."""
+
+
+class QueueUnserved(Unavailable):
+    """No worker serves this task queue: start one (`python -m worker --role …`) and try again."""
 
 
 class BrokenInvariant(MediagateError):

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -29,7 +32,7 @@ from temporalio.common import (
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from mediagate.errors import Conflict, InvalidRequest, NotFound, WorkflowsUnavailable
+from mediagate.errors import Conflict, InvalidRequest, NotFound, QueueUnserved, WorkflowsUnavailable
 from mediagate.media.values import Status
 from mediagate.moderation.findings import VendorEvent
 from workflows import names, policies
@@ -46,8 +49,10 @@ class Flows:
         self.client = client
         self.prefix = prefix
 
-    async def start_upload(self, upload: UploadInput) -> str | None:
+    async def start_upload(self, upload: UploadInput, *, link: str = "") -> str | None:
         """Start the upload's run, once whatever happens; the run id, or None if it had run to an end before.
+
+        `link`: where the Web UI sends an operator who wants to see the item.
 
         Raises:
             WorkflowsUnavailable: the service did not answer in time; the start may or may not have happened.
@@ -69,7 +74,7 @@ class Flows:
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     search_attributes=TypedSearchAttributes(attributes),
                     static_summary=_plain(f"{upload.filename} in {upload.library}"),
-                    static_details=_plain(f"media {upload.media_id}, tracking {upload.tracking_id}"),
+                    static_details=f"[Media {upload.media_id}]({link}), tracking id {_plain(upload.tracking_id)}",
                     rpc_timeout=policies.START_RPC,
                 )
         except WorkflowAlreadyStartedError:
@@ -136,6 +141,21 @@ class Flows:
         """Raise WorkflowsUnavailable unless the service answers."""
         with _bounded():
             await self.client.service_client.check_health(timeout=timedelta(seconds=2))
+
+    async def served(self, role: names.Role) -> None:
+        """Raise QueueUnserved unless a worker polls the role's task queue, WorkflowsUnavailable without an answer."""
+        kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+        if role is names.Role.FLOW:
+            kind = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=names.task_queue(self.prefix, role)),
+            task_queue_type=kind,
+        )
+        with _bounded():
+            answer = await self.client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=2))
+        if not answer.pollers:
+            raise QueueUnserved
 
 
 @contextmanager

@@ -1,15 +1,18 @@
-"""Health: `live` says that the process answers, `ready` that it can do its work."""
+"""Health: `live`: the process answers; `ready`: it can do its work; `deep`: uploads can reach their end."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from api.deps import GateDep
+from api.deps import Gate, GateDep
 from api.problems import told
-from mediagate.errors import MediagateError
+from db import migrate
+from mediagate.errors import MediagateError, SchemaBehind
+from workflows.names import Role
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -27,6 +30,30 @@ async def live() -> dict[str, str]:
 async def ready(gate: GateDep) -> JSONResponse:
     """Postgres, S3 and Temporal answer: 200, or 503 with what does not."""
     return await _report({"postgres": gate.db.ready(), "s3": gate.store.ready(), "temporal": gate.flows.ready()})
+
+
+@router.get("/deep")
+async def deep(gate: GateDep) -> JSONResponse:
+    """As `ready`, and: the schema is up to date, every task queue has a worker, every vendor answers.
+
+    For people and alerts, not for a load balancer: none of these is mended by taking this process out of service.
+    """
+    parts: dict[str, Awaitable[Any]] = {
+        "postgres": gate.db.ready(),
+        "schema": _schema(gate),
+        "s3": gate.store.ready(),
+        "temporal": gate.flows.ready(),
+    }
+    parts |= {f"worker:{role.value}": gate.flows.served(role) for role in Role}
+    # An item that does not exist: the vendor answers, and takes our key.
+    parts |= {f"vendor:{name}": vendor.poll(str(UUID(int=0))) for name, vendor in gate.vendors.items()}
+    return await _report(parts)
+
+
+async def _schema(gate: Gate) -> None:
+    url = gate.settings.database_url.get_secret_value()
+    if not all(revision.applied for revision in await asyncio.to_thread(migrate.status, url)):
+        raise SchemaBehind
 
 
 async def _report(checks: Mapping[str, Awaitable[Any]]) -> JSONResponse:

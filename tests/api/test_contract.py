@@ -1,5 +1,6 @@
 """The shapes that callers rely on, one route after the other."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -8,9 +9,11 @@ import pytest
 from api.app import create_app
 from db.tables import Media
 from mediagate import __version__
+from mediagate.errors import VendorUnavailable
 from mediagate.media.values import Status
 from tests.api.serving import PREFIX, assert_problem, routes
 from tests.world import VENDOR, World, picture
+from workflows.names import Role
 
 SUMMARY = {
     *("id", "library", "status", "reason", "filename", "content_type", "caption", "width", "height", "bytes"),
@@ -214,6 +217,21 @@ class TestSurface:
         ready = await quiet_world.http.get("/health/ready")
         checks = {"postgres": "ok", "s3": "ok", "temporal": "ok"}
         assert (ready.status_code, ready.json()) == (200, {"status": "ok", "checks": checks})
+
+    async def test_deep_health_looks_at_schema_workers_and_vendors(self, world: World) -> None:
+        async with asyncio.timeout(30):  # a worker shows a moment after its first poll
+            while (deep := await world.http.get("/health/deep")).status_code != 200:
+                await asyncio.sleep(0.1)
+        parts = {"postgres", "schema", "s3", "temporal", f"vendor:{VENDOR}", *(f"worker:{role}" for role in Role)}
+        assert deep.json() == {"status": "ok", "checks": dict.fromkeys(parts, "ok")}
+
+    async def test_deep_health_names_what_is_away(self, quiet_world: World) -> None:
+        quiet_world.vendor.trouble = VendorUnavailable()
+        deep = await quiet_world.http.get("/health/deep")
+        assert deep.status_code == 503
+        away = {part: check for part, check in deep.json()["checks"].items() if check != "ok"}
+        assert set(away) == {f"vendor:{VENDOR}", *(f"worker:{role}" for role in Role)}
+        assert away["worker:cpu"].startswith("No worker serves this task queue")
 
     async def test_openapi_lists_every_route(self, quiet_world: World) -> None:
         document = (await quiet_world.http.get("/openapi.json")).json()

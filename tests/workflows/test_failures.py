@@ -1,6 +1,5 @@
 """Broken invariants fail the run by name; poisoned files and mail that cannot be sent do not."""
 
-
 import pytest
 from temporalio import activity
 from temporalio.exceptions import ActivityError, ApplicationError
