@@ -40,6 +40,8 @@ WORKFLOWS = (UploadWorkflow, SweepWorkflow)
 
 IO_SLOTS = 20
 VENDOR_SLOTS = 10
+DRAIN_MARGIN = 2.0
+"""Seconds beyond the grace in which what was cut off may still be reported."""
 WORKFLOW_TASKS = 20
 """More only queue behind one another: workflow code shares one interpreter."""
 
@@ -118,11 +120,14 @@ async def run(settings: Settings, roles: Sequence[Role]) -> int:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([*runs, stopped], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in runs if task.done()]
+        for task in failed:
+            log.error("worker.fatal", queue=task.get_name(), error=repr(task.exception()))
         log.info("worker.draining", grace=settings.shutdown_grace)
-        await asyncio.gather(*(worker.shutdown() for worker in workers))
-        outcomes = await asyncio.gather(*runs, return_exceptions=True)
-    for task in failed:
-        log.error("worker.fatal", queue=task.get_name(), error=repr(task.exception()))
+        drain = asyncio.gather(*(worker.shutdown() for worker in workers), *runs, return_exceptions=True)
+        if not (await asyncio.wait([drain], timeout=settings.shutdown_grace + DRAIN_MARGIN))[0]:
+            log.error("worker.drain_overdue")  # the SDK waits longer than that for a service that does not answer
+            os._exit(1)
+        outcomes = drain.result()
     log.info("worker.stopped")
     return 1 if failed or any(isinstance(outcome, BaseException) for outcome in outcomes) else 0
 

@@ -1,0 +1,177 @@
+"""What a stack holds, read from its database, its bucket and its Temporal server; and what must be true of it."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+from psycopg.rows import dict_row
+from temporalio.client import WorkflowExecutionStatus
+
+from mediagate import wiring
+from mediagate.access.delivery import DeliverySigner, Purpose, file_url
+from mediagate.media.lifecycle import DECIDED
+from mediagate.media.values import Status
+from tests.chaos.killable import KillableStack
+from tests.chaos.load import Shipment
+from workflows.names import workflow_id
+
+Row = dict[str, Any]
+
+RESULTS = frozenset({"moderation_result", "upload_failed"})
+
+MOST_EVENTS = 200
+"""In one run's history, with all its retries; a quiet upload has fewer than 100."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All rows, as of one moment."""
+
+    media: dict[UUID, Row]
+    variants: list[Row]
+    decisions: list[Row]
+    notifications: list[Row]
+    inbox: list[Row]
+    events: list[Row]
+
+    @property
+    def accepted(self) -> dict[UUID, Row]:
+        """What the gate answers for."""
+        return {key: row for key, row in self.media.items() if row["accepted_at"]}
+
+    @property
+    def results(self) -> list[Row]:
+        """The notifications of the outcome."""
+        return [row for row in self.notifications if row["kind"] in RESULTS]
+
+    def unsettled(self) -> list[str]:
+        """What is not at its end; empty if nothing is left to wait for."""
+        told = {row["media_id"] for row in self.results if row["mailed_at"]}
+        at_work = [
+            f"{row['filename']} {row['caption']} {row['status']} {row['reason']}"
+            for key, row in self.accepted.items()
+            if row["status"] not in DECIDED or key not in told
+        ]
+        return at_work + [f"event {row['event_id']} {row['state']}" for row in self.inbox if row["state"] == "stored"]
+
+
+def read(database_url: str) -> Ledger:
+    """The present rows. Raises psycopg.Error while the database is away."""
+    with psycopg.connect(database_url, connect_timeout=5, row_factory=dict_row) as connection:
+
+        def rows(table: str) -> list[Row]:
+            query = psycopg.sql.SQL("SELECT * FROM {}").format(psycopg.sql.Identifier(table))
+            return connection.execute(query).fetchall()
+
+        return Ledger(
+            media={row["id"]: row for row in rows("media")},
+            variants=rows("variant"),
+            decisions=rows("decision"),
+            notifications=rows("notification"),
+            inbox=rows("inbox"),
+            events=rows("media_event"),
+        )
+
+
+async def settled(stack: KillableStack, *, seconds: float) -> Ledger:
+    """The rows, once everything that was accepted is at its end."""
+    deadline = time.monotonic() + seconds
+    missing = ["the database did not answer"]
+    while time.monotonic() < deadline:
+        try:
+            ledger = await asyncio.to_thread(read, stack.addresses["database_url"])
+        except psycopg.OperationalError:
+            await asyncio.sleep(0.2)
+            continue
+        missing = ledger.unsettled()
+        if not missing:
+            return ledger
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"{len(missing)} not at their end after {seconds:g} s: {missing[:12]}")
+
+
+def assert_promises_kept(ledger: Ledger, promised: Mapping[str, Shipment]) -> None:
+    """Every answer of acceptance led to the right end."""
+    ends = {str(key): (row["filename"], Status(row["status"])) for key, row in ledger.accepted.items()}
+    assert {key: ends.get(key) for key in promised} == {key: (s.filename, s.status) for key, s in promised.items()}
+    refused = {key: s.reason for key, s in promised.items() if s.reason}
+    assert {key: ledger.accepted[UUID(key)]["reason"] for key in refused} == refused
+
+
+def assert_once(ledger: Ledger) -> None:
+    """One final decision, one filing and one notification for each accepted item, one summary for each batch."""
+    once = Counter(list(ledger.accepted))
+    assert Counter(row["media_id"] for row in ledger.decisions if row["final"]) == once
+    assert Counter(row["media_id"] for row in ledger.events if row["kind"] == "filed") == once
+    assert Counter(row["media_id"] for row in ledger.events if row["kind"] == "accepted") == once
+    assert Counter(row["media_id"] for row in ledger.results) == once
+    lines = Counter((row["media_id"], row["key"]) for row in ledger.events)
+    assert [line for line, count in lines.items() if count > 1] == []
+
+
+def assert_batches_summed_up(ledger: Ledger) -> None:
+    """One summary for each batch of which something was accepted, and it counts every file."""
+    sizes = Counter(str(row["batch_id"]) for row in ledger.media.values() if row["batch_id"])
+    live = {str(row["batch_id"]) for row in ledger.accepted.values() if row["batch_id"]}
+    summaries = [row for row in ledger.notifications if row["kind"] == "batch_summary"]
+    assert Counter(row["key"].partition(":")[0] for row in summaries) == Counter(live)
+    counted = {row["key"].partition(":")[0]: _counted(row["body"]) for row in summaries}
+    assert counted == {batch: sizes[batch] for batch in live}
+
+
+def _counted(body: str) -> int:
+    statuses = {status.value for status in Status}
+    lines = (line.partition(":") for line in body.splitlines())
+    return sum(int(count) for name, _, count in lines if name.strip().lower().replace(" ", "_") in statuses)
+
+
+def keys_of(ledger: Ledger) -> dict[str, str]:
+    """Object key → SHA-256 as the rows have them."""
+    keys = {row["key"]: row["sha256"] for row in ledger.variants}
+    for row in ledger.accepted.values():
+        keys |= {row[column]: row["sha256"] for column in ("master_key", "backup_key") if row[column]}
+    return keys
+
+
+async def assert_objects_match(stack: KillableStack, ledger: Ledger) -> int:
+    """The bucket holds what the rows name, byte for byte, and nothing else. The number of objects."""
+    store = wiring.open_store(stack.settings)
+    try:
+        found = [stat.key async for stat in store.list("")]
+        named = keys_of(ledger)
+        assert sorted(set(found) - set(named)) == [], "orphans"
+        assert sorted(set(named) - set(found)) == [], "missing"
+        digests = dict(zip(found, await asyncio.gather(*(store.sha256(key) for key in found)), strict=True))
+        assert digests == named
+        return len(found)
+    finally:
+        store.close()
+
+
+async def assert_runs_completed(stack: KillableStack, media_ids: Iterable[UUID]) -> int:
+    """Each run ended well, within the bound on its history. The longest history."""
+    client = await stack.temporal()
+    handles = [client.get_workflow_handle(workflow_id(str(media_id))) for media_id in media_ids]
+    descriptions = await asyncio.gather(*(handle.describe() for handle in handles))
+    assert {description.status for description in descriptions} == {WorkflowExecutionStatus.COMPLETED}
+    longest = max(description.history_length for description in descriptions)
+    assert longest < MOST_EVENTS
+    return longest
+
+
+async def assert_only_approved_is_public(stack: KillableStack, ledger: Ledger) -> None:
+    """A valid public signature opens the pictures of approved items only; without one there is nothing at all."""
+    signer = DeliverySigner(stack.settings.delivery_secrets)
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as public:
+        for key, row in ledger.accepted.items():
+            query = signer.query(str(key), "thumb", purpose=Purpose.PUBLIC, expires_at=int(time.time()) + 600)
+            signed = await public.get(file_url(stack.settings.public_url, str(key), "thumb", query))
+            assert signed.status_code == (200 if row["status"] == Status.APPROVED else 404), row
+            bare = await public.get(f"{stack.settings.public_url}/api/v1/media/{key}/files/thumb")
+            assert bare.status_code == 401
