@@ -8,7 +8,7 @@ STAMP := .venv/.synced
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test docs lint format tools doctor clean
+.PHONY: help demo dev test chaos docs lint format tools doctor clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ dev: $(STAMP)  ## Run the whole local stack in the foreground
 
 test: lint tools  ## Lint, type check, import rules, all tests
 	.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+chaos: tools  ## Only the kill tests; MEDIAGATE_CHAOS_SEED=… repeats a schedule, MEDIAGATE_CHAOS_FILES=… sets the load
+	.venv/bin/python -m pytest tests/chaos -rA --tb=native $(ARGS)
 
 docs: $(STAMP)  ## Write the reference pages from the code
 	.venv/bin/python -m docs.reference

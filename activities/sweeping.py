@@ -52,18 +52,31 @@ class Sweeping:
 
         async with self._deps.db.transaction() as tx:
             owed = await tx.media.owed_a_start(now() - job.start_after, job.limit)
+        started = 0
         for media, library in owed:
-            await start_upload(self._deps.db, self._deps.flows, self._deps.settings, media, library)
+            try:
+                await start_upload(self._deps.db, self._deps.flows, self._deps.settings, media, library)
+            except Unavailable as error:  # its turn comes again; those behind it are not kept waiting
+                log.warning("sweep.start_owed", media_id=str(media.id), error=error.code)
+                continue
             log.info("sweep.started", media_id=str(media.id), tracking_id=media.tracking_id)
-        return len(owed)
+            started += 1
+        return started
 
     async def _deliver(self, job: SweepInput) -> int:
         from db.tables import InboxState, now
 
         async with self._deps.db.transaction() as tx:
             waiting = await tx.inbox.waiting(now() - job.start_after, job.limit)
-        states = [await deliver(self._deps.db, self._deps.flows, inbox_id) for inbox_id in waiting]
-        return sum(state is not InboxState.STORED for state in states)
+        delivered = 0
+        for inbox_id in waiting:
+            try:
+                state = await deliver(self._deps.db, self._deps.flows, inbox_id)
+            except Unavailable as error:  # as above
+                log.warning("sweep.delivery_owed", inbox_id=str(inbox_id), error=error.code)
+                continue
+            delivered += state is not InboxState.STORED
+        return delivered
 
     async def _expire(self, job: SweepInput) -> int:
         """Objects first, so that an expired row has none; an upload completed meanwhile is left alone."""

@@ -25,7 +25,7 @@ from temporalio.client import Client
 from db import migrate
 from db.session import Database
 from db.tables import Library
-from devstack.environment import settings_from
+from devstack.environment import applied, settings_from
 from mediagate import temporal, wiring
 from mediagate.settings import Settings
 from mediagate.storage.s3 import S3Store
@@ -72,13 +72,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that run whole stacks of their own first, each in one process: they take longest, the others fill up."""
+    """Tests that run whole stacks of their own first, because they take longest: the others fill up beside them.
+
+    Those of a file of `e2e`, and all of `chaos`, share stacks, so each lot runs in one process.
+    """
     root = Path(__file__).parent
-    own_stack = {item: item.path.relative_to(root).parts[0] in {"chaos", "e2e"} for item in items}
+
+    def lot(item: pytest.Item) -> str | None:
+        tier = item.path.relative_to(root).parts[0]
+        return {"chaos": tier, "e2e": item.path.stem}.get(tier)
+
     for item in items:
-        if own_stack[item]:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: not own_stack[item])
+        if name := lot(item):
+            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: lot(item) is None)
 
 
 @pytest.fixture(scope="session")
@@ -97,9 +104,6 @@ def services() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of this test process: its own migrated database and its own bucket."""
-    for name, value in services.items():
-        if name.startswith("TEMPORAL_"):
-            os.environ[name] = value
     base = settings_from(services)
     admin_url = base.database_url.get_secret_value()
     name = f"test_{worker_id}"
@@ -125,9 +129,10 @@ def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: p
 
 
 @pytest.fixture(scope="session")
-async def temporal_client(stack_settings: Settings) -> Client:
+async def temporal_client(services: dict[str, str]) -> Client:
     """The session's Temporal client."""
-    client = await temporal.connect()
+    with applied(services):  # not for longer: tests that run stacks of their own would take it for the user's service
+        client = await temporal.connect()
     await temporal.register_search_attributes(client, SEARCH_ATTRIBUTES)
     return client
 

@@ -65,7 +65,7 @@ FILING = Step(  # never abandoned half-way: a cancellation waits until the objec
     Role.IO,
     ActivityConfig(
         start_to_close_timeout=minutes(15),
-        heartbeat_timeout=seconds(30),
+        heartbeat_timeout=seconds(15),
         retry_policy=UNTIL_IT_WORKS,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     ),

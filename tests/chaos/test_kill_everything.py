@@ -71,7 +71,6 @@ def repeatable() -> Iterator[None]:
         raise
 
 
-@pytest.mark.xdist_group("stack")
 @pytest.mark.timeout(600)
 async def test_killed_at_random_under_load_nothing_is_lost_doubled_or_left_over(
     stack: KillableStack, capsys: pytest.CaptureFixture[str]

@@ -19,7 +19,7 @@ from tests.chaos.uploader import Uploader
 from tests.world import signed
 from workflows.names import workflow_id
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.timeout(300)
 
 
 def one(stack: KillableStack, query: str, *values: object) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from tests.chaos.load import shipment
 from tests.chaos.test_owed_work import one, reject
 from tests.chaos.uploader import Uploader
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.timeout(300)
 
 BLOCKED = """
 SELECT count(DISTINCT client_port) AS n FROM pg_stat_activity

@@ -7,6 +7,7 @@ from temporalio.client import Client
 
 from cli.provision import library_and_key, prepare
 from db.session import Database
+from devstack.environment import applied
 from mediagate.access import api_keys
 from mediagate.errors import InvalidRequest
 from mediagate.settings import Settings
@@ -17,9 +18,12 @@ def slug() -> str:
 
 
 class TestPrepare:
-    async def test_twice_is_as_good_as_once(self, stack_settings: Settings, temporal_client: Client) -> None:
-        await prepare(stack_settings)
-        await prepare(stack_settings)
+    async def test_twice_is_as_good_as_once(
+        self, stack_settings: Settings, services: dict[str, str], temporal_client: Client
+    ) -> None:
+        with applied(services):
+            await prepare(stack_settings)
+            await prepare(stack_settings)
         assert await temporal_client.service_client.check_health()
 
 
