@@ -154,6 +154,10 @@ def main() -> None:
     chosen = parser.parse_args().role
     settings = Settings()
     configure_logging(settings, process=f"worker-{chosen}")
+    try:
+        settings.require_secrets()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     roles = list(Role) if chosen == "all" else [Role(chosen)]
     sys.exit(asyncio.run(run(settings, roles)))
 

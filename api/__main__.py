@@ -1,5 +1,7 @@
 """`python -m api`: serve the API on `MEDIAGATE_API_HOST`:`MEDIAGATE_API_PORT`."""
 
+import sys
+
 import uvicorn
 
 from api.app import create_app
@@ -11,6 +13,10 @@ def main() -> None:
     """Entry point of the process; SIGTERM lets running requests finish."""
     settings = Settings()
     configure_logging(settings, process="api")
+    try:
+        settings.require_secrets()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     uvicorn.run(
         create_app(settings),
         host=settings.api_host,

@@ -109,3 +109,16 @@ class Settings(BaseSettings):
         """The limits of a library whose settings may override the process's own."""
         own = {"max_bytes": self.max_file_size, "max_pixels": self.max_pixels, "max_edge": self.max_edge}
         return Limits.model_validate({**own, **overrides.get("limits", {})})
+
+    def require_secrets(self) -> None:
+        """Say at the start, not with the first request, what a serving process cannot do without.
+
+        Raises:
+            ValueError: a secret is not set; the message names its variable and what to do.
+        """
+        for name, made_by in (
+            ("delivery_secrets", "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"),
+            ("vendor_webhook_secrets", "the moderation vendor, as whsec_… (Standard Webhooks)"),
+        ):
+            if not getattr(self, name):
+                raise ValueError(f"MEDIAGATE_{name.upper()} is not set: set it to a secret made by {made_by}.")
