@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
@@ -115,21 +114,20 @@ class TestSignals:
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))  # nobody listens
             address = f"127.0.0.1:{reserved.getsockname()[1]}"
-            began = time.monotonic()
+            secrets = {"MEDIAGATE_DELIVERY_SECRETS": "s", "MEDIAGATE_VENDOR_WEBHOOK_SECRETS": "whsec_c2VjcmV0"}
             ended = subprocess.run(
                 [sys.executable, "worker.py"],
                 cwd=ROOT,
-                env=clean_environment() | {"TEMPORAL_ADDRESS": address, "TEMPORAL_CONFIG_FILE": "/dev/null"},
+                env=clean_environment() | secrets | {"TEMPORAL_ADDRESS": address, "TEMPORAL_CONFIG_FILE": "/dev/null"},
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=60,
+                timeout=30,
             )
         lines = (ended.stdout + ended.stderr).splitlines()
         assert ended.returncode == 1
         assert len(lines) == 1
         assert address in lines[0]
-        assert time.monotonic() - began < 30
 
 
 class TestKilled:

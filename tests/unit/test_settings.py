@@ -6,8 +6,8 @@ import sys
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from mediagate.media.values import Limits
-from mediagate.settings import MIB, Settings
+from mediagate.media.values import MIB, Limits
+from mediagate.settings import Settings
 
 SECRET = SecretStr("s" * 40)
 
