@@ -27,6 +27,7 @@ from mediagate import temporal, wiring
 from mediagate.access.delivery import DeliverySigner
 from mediagate.errors import WorkflowsUnavailable
 from mediagate.imaging import MemoryBudget
+from mediagate.processes import leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from workflows.client import Flows
@@ -159,7 +160,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     roles = list(Role) if chosen == "all" else [Role(chosen)]
-    sys.exit(asyncio.run(run(settings, roles)))
+    leave(asyncio.run(run(settings, roles)))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ Commands are imported when they are called; `--help` shows the texts below witho
 
 import importlib
 import importlib.util
-import os
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +15,7 @@ from typer.main import get_command, get_group
 
 from cli.output import print_error, turn_colour_off
 from mediagate.errors import MediagateError
+from mediagate.processes import leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +98,7 @@ def main() -> NoReturn:
         code = 130
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process, without tearing the interpreter down where the Temporal client was loaded.
-
-    Its threads may still call into the interpreter then, which now and then aborts the process after its work is done
-    (https://github.com/temporalio/sdk-python/issues/300).
-    """
-    if "temporalio.bridge.temporal_sdk_bridge" in sys.modules:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):  # the reader of a pipe may have gone
-                stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    leave(code)
 
 
 if __name__ == "__main__":
