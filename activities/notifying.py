@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from temporalio import activity
 
-from mediagate.errors import InvalidRequest
+from mediagate.errors import InvalidRequest, MailUnavailable
 from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Status
 from workflows.messages import NotifyInput
@@ -48,9 +48,14 @@ class Notifying:
         Raises:
             MailUnavailable: it did not; the sweep tries again. What it refuses for good is noted on the row instead.
         """
+        from db.repositories.notifications import Claim  # SQLAlchemy: not for what only imports the workflow
+
         async with self._deps.db.transaction() as tx:
-            if not await tx.notifications.claim_mail(note.id):
-                return  # sent, or in the hands of another step; if that one dies, the sweep sends it
+            claim = await tx.notifications.claim_mail(note.id)
+        if claim is Claim.ENDED:
+            return
+        if claim is Claim.ANOTHERS:  # two steps ended together, or an attempt before this one was killed: look again
+            raise MailUnavailable("Another step is at this mail.", retry_after=2)
         sent, never = False, ""
         try:
             await self._send(note)

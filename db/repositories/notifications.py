@@ -2,19 +2,33 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import ColumnElement, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import Notification, now
 
-CLAIM = timedelta(minutes=1)
-"""Whoever took up a mail and has not ended it after this long is gone."""
+CLAIM = timedelta(seconds=35)
+"""Whoever took up a mail and has not ended it after this long is gone: the step that sends has 30 s."""
+
+
+class Claim(StrEnum):
+    """Whose turn it is to send a mail."""
+
+    OURS = "ours"
+    ANOTHERS = "another's"
+    ENDED = "ended"
+
 
 _OWED = (col(Notification.mailed_at).is_(None), col(Notification.mail_error) == "")
+
+
+def _free() -> ColumnElement[bool]:
+    return or_(col(Notification.mail_claimed_at).is_(None), col(Notification.mail_claimed_at) < now() - CLAIM)
 
 
 class NotificationRepository:
@@ -30,15 +44,18 @@ class NotificationRepository:
         query = select(Notification).where(col(Notification.key) == notification.key)
         return (await self._session.scalars(query)).one()
 
-    async def claim_mail(self, notification_id: UUID) -> bool:
-        """True if the mail is ours to send now: it did not go out, and nobody else took it up a short while ago."""
-        free = or_(col(Notification.mail_claimed_at).is_(None), col(Notification.mail_claimed_at) < now() - CLAIM)
+    async def claim_mail(self, notification_id: UUID) -> Claim:
+        """Take up the mail of a notification, unless it is ended or another took it up a short while ago."""
         claimed = (
             update(Notification)
-            .where(col(Notification.id) == notification_id, *_OWED, free)
+            .where(col(Notification.id) == notification_id, *_OWED, _free())
             .values(mail_claimed_at=now())
+            .returning(col(Notification.id))
         )
-        return (await self._session.execute(claimed.returning(col(Notification.id)))).scalar() is not None
+        if (await self._session.execute(claimed)).scalar() is not None:
+            return Claim.OURS
+        owed = select(col(Notification.id)).where(col(Notification.id) == notification_id, *_OWED)
+        return Claim.ANOTHERS if (await self._session.execute(owed)).scalar() is not None else Claim.ENDED
 
     async def end_mail(self, notification_id: UUID, *, sent: bool, error: str = "") -> None:
         """Note that the server took the mail, that it never will (`error`), or that the mail is still owed."""
@@ -49,7 +66,7 @@ class NotificationRepository:
         """Those whose mail did not go out, oldest first."""
         query = (
             select(Notification)
-            .where(*_OWED, col(Notification.created_at) < before)
+            .where(*_OWED, _free(), col(Notification.created_at) < before)
             .order_by(col(Notification.created_at))
             .limit(limit)
         )
