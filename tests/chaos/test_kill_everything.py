@@ -31,7 +31,8 @@ FORM = 3
 
 BACKEND = "postgres backend"
 CRASH = "everything"
-SETTLE_SECONDS = 120
+SETTLE_SECONDS = 240
+"""Patience, not a promise: an upload may lose three steps in a row to kills, each found out after up to 30 s."""
 
 
 def schedule(random: Random) -> list[str]:
