@@ -17,7 +17,8 @@ import psutil
 import psycopg
 import pytest
 from minio import Minio
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.service import RPCError
 
 from devstack.assembly import Options
 from devstack.discard import discard
@@ -103,6 +104,18 @@ async def leave_marks(addresses: dict[str, Any], state: StateDir) -> None:
     await client.start_workflow("Mark", id="mark", task_queue="nobody-polls-this")
 
 
+async def described(client: Client) -> WorkflowExecutionDescription:
+    """The workflow, once the server knows its namespace again, which takes it a moment after its database was away."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await client.get_workflow_handle("mark").describe()
+            except RPCError as error:
+                if "Namespace default is not found" not in error.message:
+                    raise
+            await asyncio.sleep(0.1)
+
+
 async def assert_marks(addresses: dict[str, Any], state: StateDir) -> None:
     """They are still there."""
     async with await psycopg.AsyncConnection.connect(addresses["database_url"]) as connection:
@@ -111,7 +124,7 @@ async def assert_marks(addresses: dict[str, Any], state: StateDir) -> None:
     with response:
         assert response.data == b"kept"
     client = await Client.connect(addresses["temporal_address"])
-    description = await client.get_workflow_handle("mark").describe()
+    description = await described(client)
     assert (description.workflow_type, description.close_time) == ("Mark", None)
 
 
