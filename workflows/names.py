@@ -35,11 +35,6 @@ def workflow_id(media_id: str) -> str:
     return f"media-{media_id}"
 
 
-def media_id_of(workflow_id_: str) -> str | None:
-    """The media id inside a workflow id, or None if it is not an upload's."""
-    return workflow_id_.removeprefix("media-") if workflow_id_.startswith("media-") else None
-
-
 def sweep_schedule_id(prefix: str) -> str:
     """`media-sweep`."""
     return f"{prefix}-sweep"

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -24,10 +23,6 @@ class AccessRepository:
     async def library(self, slug: str) -> Library | None:
         """The library of that slug."""
         return (await self._session.scalars(select(Library).where(col(Library.slug) == slug))).one_or_none()
-
-    async def library_by_id(self, library_id: UUID) -> Library | None:
-        """The library of that id."""
-        return await self._session.get(Library, library_id)
 
     async def ensure_library(self, slug: str, *, name: str, settings: dict[str, Any]) -> Library:
         """The library of that slug, made if it does not exist."""
