@@ -16,7 +16,7 @@ from temporalio import activity
 
 from activities import heartbeats
 from mediagate.media.lifecycle import status_for
-from mediagate.media.values import Refusal, Status, VariantName
+from mediagate.media.values import Refusal, Status, VariantFile, VariantName
 from mediagate.storage import keys
 from mediagate.storage.copying import copy_verified
 from workflows.messages import FileInput, FileResult
@@ -42,7 +42,7 @@ class _Plan:
     """Where everything goes; made from the row, so that it is the same each time until the row is committed."""
 
     status: Status
-    variants: dict[str, _Move]
+    variants: dict[VariantFile, _Move]
     master: _Move | None
     backup: _Move | None
     obsolete: tuple[str, ...]
@@ -108,10 +108,10 @@ class Filing:
             if plan.backup:
                 media.backup_key = plan.backup.target
             for row in await tx.media.variants(media_id):
-                if row.name in plan.variants:
-                    row.key = plan.variants[row.name].target
+                if row.file in plan.variants:
+                    row.key = plan.variants[row.file].target
             if plan.status is Status.APPROVED:
-                await tx.media.drop_variant(media_id, VariantName.MODERATION)
+                await tx.media.drop_variants(media_id, VariantName.MODERATION)
             await tx.media.record(media_id, f"filed:{plan.status.value}", "filed", {"objects": len(plan.variants)})
 
 
@@ -124,12 +124,13 @@ def _plan(media: Media, variants: Sequence[MediaVariant], job: FileInput) -> _Pl
     approved = status is Status.APPROVED
     media_id = str(media.id)
     moves = {
-        row.name: _Move(row.key, keys.filed(job.library, status, media_id, row.name), row.sha256)
+        row.file: _Move(row.key, keys.filed(job.library, status, media_id, row.file), row.sha256)
         for row in variants
         if not (approved and row.name == VariantName.MODERATION)
     }
     master = backup = None
     obsolete = [keys.staging(media_id), *(keys.work(media_id, name) for name in VariantName)]
+    obsolete += [keys.work(media_id, row.file) for row in variants]
     obsolete += [move.source for move in moves.values() if move.source != move.target]
     if media.master_key and media.sha256 and not approved and job.reason not in _UNMOVABLE:
         master = _Move(media.master_key, keys.filed(job.library, status, media_id, "source"), media.sha256)

@@ -9,7 +9,7 @@ from uuid import UUID
 from temporalio import activity
 
 from mediagate.access.delivery import Purpose, file_url
-from mediagate.media.values import Status, VariantName
+from mediagate.media.values import Status, VariantFile, VariantName
 from mediagate.moderation.findings import VendorEvent
 from workflows.messages import MediaRef, PollResult, SubmitResult
 from workflows.names import workflow_id
@@ -44,7 +44,7 @@ class Moderation:
         media_id = UUID(ref.media_id)
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
-            copy = await tx.media.variant(media_id, VariantName.MODERATION)
+            copy = await tx.media.variant(media_id, VariantFile(VariantName.MODERATION))
             if media.status == Status.PROCESSING or media.status == Status.FAILED:
                 await tx.media.move(media, Status.AWAITING_MODERATION)
         receipt = await self._vendor.submit(self._submission(ref, media, copy.sha256 if copy else ""))

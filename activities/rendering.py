@@ -116,12 +116,12 @@ class Rendering:
         """
         variants = []
         for picture in pictures:
-            key = keys.work(str(media_id), picture.variant.name)
-            await self._deps.store.put(key, picture.data, content_type="image/jpeg", sha256=picture.variant.sha256)
+            key = keys.work(str(media_id), picture.variant.file)
+            await self._deps.store.put(
+                key, picture.data, content_type=picture.variant.format.content_type, sha256=picture.variant.sha256
+            )
             variants.append(picture.variant.model_copy(update={"key": key}))
-        data: dict[str, Any] = {
-            v.name.value: {"width": v.width, "height": v.height, "bytes": v.bytes} for v in variants
-        }
+        data: dict[str, Any] = {str(v.file): {"width": v.width, "height": v.height, "bytes": v.bytes} for v in variants}
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
             if media.filed_at is None:

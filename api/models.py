@@ -78,10 +78,11 @@ class BatchAccepted(BaseModel):
 
 
 class VariantRead(BaseModel):
-    """A picture made of the upload."""
+    """A picture made of the upload; `frame` counts further frames of an animation's moderation copy."""
 
     name: str
     format: str
+    frame: int = 0
     width: int
     height: int
     bytes: int

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Enum, ForeignKey, Identity,
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
-from mediagate.media.values import Status
+from mediagate.media.values import ImageFormat, Status, VariantFile, VariantName
 
 
 def now() -> datetime:
@@ -57,7 +57,7 @@ class Library(SQLModel, table=True):
     slug: str = Field(unique=True, max_length=63)
     name: str = ""
     settings: dict[str, Any] = _json()
-    """Overrides: `limits`, `watermark`, `policy` as the values of the same names; absent keys take the defaults."""
+    """Overrides: `limits`, `watermark`, `images`, `policy`, as the values of these names; absent keys: the defaults."""
     created_at: datetime = _created()
 
 
@@ -148,7 +148,8 @@ class MediaVariant(SQLModel, table=True):
 
     media_id: UUID = _media(primary_key=True)
     name: str = Field(primary_key=True)
-    format: str
+    format: str = Field(primary_key=True)
+    frame: int = Field(default=0, primary_key=True)
     width: int
     height: int
     bytes: int
@@ -157,7 +158,13 @@ class MediaVariant(SQLModel, table=True):
     engine: str
     trade: str = ""
     trials: int = 1
+    recipe: str = ""
     key: str
+
+    @property
+    def file(self) -> VariantFile:
+        """Which picture this is."""
+        return VariantFile(VariantName(self.name), ImageFormat(self.format), self.frame)
 
 
 class MediaDecision(SQLModel, table=True):

@@ -1,6 +1,7 @@
 """Bytes of stored pictures, out: by signed URL or by key; the row decides at each request."""
 
 import time
+from contextlib import suppress
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -12,7 +13,7 @@ from mediagate.access.api_keys import Scope
 from mediagate.access.delivery import Purpose
 from mediagate.errors import NotFound, ObjectMissing
 from mediagate.media.lifecycle import UNDER_MODERATION
-from mediagate.media.values import Status, VariantName
+from mediagate.media.values import Status, VariantFile, VariantName
 
 router = APIRouter(tags=["files"])
 
@@ -57,10 +58,11 @@ async def read_file(
 
 
 async def _serve(gate: Gate, media_id: UUID, name: str, purpose: Purpose | None, known: set[str]) -> Response:
+    file = _parsed(name)
     async with gate.db.transaction() as tx:
         media = await tx.media.get(media_id)
-        variant = await tx.media.variant(media_id, name)
-    if purpose is not None and not _open_to(purpose, media, name):
+        variant = await tx.media.variant(media_id, file) if file else None
+    if purpose is not None and not (file and _open_to(purpose, media, file)):
         raise NotFound("There is nothing to see here.")
     if name == SOURCE and media.master_key:
         key, etag, kind = media.master_key, media.sha256 or "", "application/octet-stream"
@@ -82,7 +84,13 @@ async def _serve(gate: Gate, media_id: UUID, name: str, purpose: Purpose | None,
     return StreamingResponse(gate.store.stream(key), media_type=kind, headers=headers)
 
 
-def _open_to(purpose: Purpose, media: Media, name: str) -> bool:
+def _parsed(name: str) -> VariantFile | None:
+    with suppress(ValueError):
+        return VariantFile.parse(name)
+    return None
+
+
+def _open_to(purpose: Purpose, media: Media, file: VariantFile) -> bool:
     if purpose is Purpose.MODERATION:
-        return name == VariantName.MODERATION and media.status in UNDER_MODERATION
-    return media.status is Status.APPROVED and name in {v for v in VariantName if v is not VariantName.MODERATION}
+        return file.name is VariantName.MODERATION and media.status in UNDER_MODERATION
+    return media.status is Status.APPROVED and file.name is not VariantName.MODERATION

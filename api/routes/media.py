@@ -137,7 +137,7 @@ def _summary(media: Media, library: Library) -> MediaSummary:
 
 
 def _variant(gate: Gate, media: Media, row: MediaVariant) -> VariantRead:
-    return VariantRead.model_validate({**row.model_dump(), "url": variant_url(gate, media, row.name)})
+    return VariantRead.model_validate({**row.model_dump(), "url": variant_url(gate, media, row.file)})
 
 
 def _decision(row: MediaDecision) -> DecisionRead:

@@ -13,7 +13,9 @@ from sqlmodel import col
 from db.tables import Batch, Library, Media, MediaEvent, MediaVariant, now
 from mediagate.errors import NotFound
 from mediagate.media import lifecycle
-from mediagate.media.values import Status, Variant
+from mediagate.media.values import Status, Variant, VariantFile, VariantName
+
+_VARIANT_KEY = ["media_id", "name", "format", "frame"]
 
 
 class MediaRepository:
@@ -85,22 +87,20 @@ class MediaRepository:
         for variant in variants:
             values = {**variant.model_dump(mode="json"), "media_id": media_id}
             statement = insert(MediaVariant).values(values)
-            changed = {name: statement.excluded[name] for name in values if name not in {"media_id", "name"}}
-            await self._session.execute(
-                statement.on_conflict_do_update(index_elements=["media_id", "name"], set_=changed)
-            )
+            changed = {name: statement.excluded[name] for name in values if name not in _VARIANT_KEY}
+            await self._session.execute(statement.on_conflict_do_update(index_elements=_VARIANT_KEY, set_=changed))
 
     async def variants(self, media_id: UUID) -> Sequence[MediaVariant]:
         """The manifest, largest first."""
         query = select(MediaVariant).where(col(MediaVariant.media_id) == media_id)
         return (await self._session.scalars(query.order_by(col(MediaVariant.bytes).desc()))).all()
 
-    async def variant(self, media_id: UUID, name: str) -> MediaVariant | None:
+    async def variant(self, media_id: UUID, file: VariantFile) -> MediaVariant | None:
         """One line of the manifest."""
-        return await self._session.get(MediaVariant, (media_id, name))
+        return await self._session.get(MediaVariant, (media_id, file.name.value, file.format.value, file.frame))
 
-    async def drop_variant(self, media_id: UUID, name: str) -> None:
-        """Take a line off the manifest."""
+    async def drop_variants(self, media_id: UUID, name: VariantName) -> None:
+        """Take every picture of that name off the manifest: all formats, all frames."""
         await self._session.execute(
             delete(MediaVariant).where(col(MediaVariant.media_id) == media_id, col(MediaVariant.name) == name)
         )

@@ -3,8 +3,10 @@
 Lengths are pixels of the upright picture, sizes are bytes, digests are lower-case hex SHA-256.
 """
 
+import re
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,6 +78,69 @@ class VariantName(StrEnum):
     THUMB = "thumb"
     MODERATION = "moderation"
     """Unmarked; what vendors and moderators see; never public."""
+    W320 = "w320"
+    W640 = "w640"
+    W1280 = "w1280"
+    W2048 = "w2048"
+    """The responsive set, by longest edge."""
+
+
+class ImageFormat(StrEnum):
+    """What variants are encoded as. The first one exists of every picture; the others are its siblings."""
+
+    JPEG = "jpeg"
+    WEBP = "webp"
+    AVIF = "avif"
+
+    @property
+    def extension(self) -> str:
+        """Of file names, without the dot."""
+        return "jpg" if self is ImageFormat.JPEG else self.value
+
+    @property
+    def content_type(self) -> str:
+        """For HTTP."""
+        return f"image/{self.value}"
+
+
+class VariantFile(NamedTuple):
+    """Which picture of an item, as URLs spell it: `medium`, `medium.webp`, `moderation-3`."""
+
+    name: VariantName
+    format: ImageFormat = ImageFormat.JPEG
+    frame: int = 0
+    """Of an animation: 0 is the poster, the first frame; others exist of the moderation copy only."""
+
+    def __str__(self) -> str:
+        sibling = "" if self.format is ImageFormat.JPEG else f".{self.format.extension}"
+        return self._stem + sibling
+
+    @property
+    def file_name(self) -> str:
+        """As object keys spell it, always with an extension."""
+        return f"{self._stem}.{self.format.extension}"
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.name.value}-{self.frame}" if self.frame else self.name.value
+
+    @classmethod
+    def parse(cls, text: str) -> "VariantFile":
+        """The inverse of `str`.
+
+        Raises:
+            ValueError: it is no such name.
+        """
+        found = _VARIANT_FILE.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is not a valid VariantName.")
+        name, frame, sibling = found.groups()
+        return cls(VariantName(name), ImageFormat(sibling or ImageFormat.JPEG), int(frame or 0))
+
+
+_VARIANT_FILE = re.compile(
+    rf"({'|'.join(VariantName)})(?:-([1-9][0-9]?))?(?:\.({ImageFormat.WEBP}|{ImageFormat.AVIF}))?"
+)
 
 
 class VariantSpec(Value):
@@ -83,9 +148,17 @@ class VariantSpec(Value):
 
     name: VariantName
     max_edge: int
-    quality: int = Field(description="JPEG quality asked for, 1..95")
+    quality: int = Field(description="quality asked for, on the scale of the format's encoder; JPEG: 1..95")
     max_bytes: int
     min_quality: int = Field(40, description="the floor below which dimensions give way instead")
+    format: ImageFormat = ImageFormat.JPEG
+    progressive: bool = Field(False, description="JPEG only: coarse to fine while it loads")
+    background: str = Field("#ffffff", description="JPEG only: the colour under transparency, #rrggbb")
+
+    @property
+    def file(self) -> VariantFile:
+        """The picture that it specifies, the poster of an animation."""
+        return VariantFile(self.name, self.format)
 
 
 # Rows I1 of the requirements; the moderation copy is ours.
@@ -93,6 +166,9 @@ ORIGINAL = VariantSpec(name=VariantName.ORIGINAL, max_edge=4000, quality=90, max
 MEDIUM = VariantSpec(name=VariantName.MEDIUM, max_edge=600, quality=85, max_bytes=100 * 1024)
 THUMB = VariantSpec(name=VariantName.THUMB, max_edge=150, quality=80, max_bytes=30 * 1024)
 MODERATION = VariantSpec(name=VariantName.MODERATION, max_edge=2048, quality=85, max_bytes=1 * MIB)
+
+MOST_FRAMES = 12
+"""Frames of an animation that moderation sees at most."""
 
 
 class Position(StrEnum):
@@ -140,7 +216,7 @@ class PhotoFacts(Value):
 class ImageFacts(Value):
     """What the header says of a picture that was not refused."""
 
-    format: str = Field(description="jpeg, png, webp or gif")
+    format: str = Field(description="jpeg, png, webp, gif, avif, heic or tiff")
     content_type: str
     width: int
     height: int
@@ -155,7 +231,8 @@ class Variant(Value):
     """One line of the variant manifest."""
 
     name: VariantName
-    format: str = "jpeg"
+    format: ImageFormat = ImageFormat.JPEG
+    frame: int = 0
     width: int
     height: int
     bytes: int
@@ -163,5 +240,11 @@ class Variant(Value):
     sha256: str
     engine: str = Field("", description="name and version of the pipeline that made it; stale ones are found by it")
     trade: str = Field("", description="what gave way to meet the byte cap; empty if nothing did")
-    trials: int = Field(1, description="encodes that the byte cap took")
+    trials: int = Field(1, description="encodes at full size that the byte cap took")
+    recipe: str = Field("", description="digest of engine, spec and mark; another one means that it is stale")
     key: str = Field("", description="object key where the bytes stand now")
+
+    @property
+    def file(self) -> VariantFile:
+        """Which picture this is."""
+        return VariantFile(self.name, self.format, self.frame)

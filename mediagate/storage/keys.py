@@ -16,7 +16,7 @@ not known.
 
 import re
 
-from mediagate.media.values import Status, VariantName
+from mediagate.media.values import Status, VariantFile, VariantName
 
 STAGING = "staging/"
 """Prefix of everything uploaded and not yet verified."""
@@ -44,16 +44,19 @@ def master(library: str, media_id: str) -> str:
     return f"{library_folder(library)}/media/originals/{_media_id(media_id)}/{SOURCE}"
 
 
-def work(media_id: str, variant: VariantName | str) -> str:
+def work(media_id: str, variant: VariantFile | str) -> str:
     """Where a rendered variant waits for the decision."""
-    return f"{WORK}{_media_id(media_id)}/{_variant(variant)}.jpg"
+    return f"{WORK}{_media_id(media_id)}/{_variant(variant).file_name}"
 
 
-def filed(library: str, status: Status, media_id: str, name: VariantName | str) -> str:
+def filed(library: str, status: Status, media_id: str, name: VariantFile | str, *, revision: str = "") -> str:
     """Where a decided media item's variant stands, or its master (`name` = `source`) when it is withheld.
 
-    An approved item's master has no place here: it stays under `master()`.
+    An approved item's master has no place here: it stays under `master()`. `revision`: the SHA-256 of a variant that
+    was made anew, so that it stands beside the one that it takes the place of.
     """
+    if revision and not _SHA256.fullmatch(revision):
+        raise ValueError(f"Not a lower-case hex SHA-256: {revision!r}.")
     if status not in _FOLDER:
         raise ValueError(f"Media in status {str(status)!r} is not filed.")
     folder = f"{library_folder(library)}/media/{_FOLDER[status]}/{_media_id(media_id)}"
@@ -61,9 +64,12 @@ def filed(library: str, status: Status, media_id: str, name: VariantName | str) 
         if status is Status.APPROVED:
             raise ValueError("The clean master of approved media is not filed among the approved.")
         return f"{folder}/{SOURCE}"
-    if status is Status.APPROVED and _variant(name) == VariantName.THUMB.value:
-        return f"{library_folder(library)}/media/thumbs/{media_id}.jpg"
-    return f"{folder}/{_variant(name)}.jpg"
+    file = _variant(name)
+    tail = f"-{revision[:12]}.{file.format.extension}" if revision else f".{file.format.extension}"
+    stem = file.file_name.rpartition(".")[0]
+    if status is Status.APPROVED and file.name is VariantName.THUMB:
+        return f"{library_folder(library)}/media/thumbs/{media_id}{tail}"
+    return f"{folder}/{stem}{tail}"
 
 
 def backup(library: str, media_id: str, sha256: str) -> str:
@@ -100,5 +106,5 @@ def library_folder(library: str) -> str:
     return library
 
 
-def _variant(variant: VariantName | str) -> str:
-    return VariantName(variant).value
+def _variant(variant: VariantFile | str) -> VariantFile:
+    return variant if isinstance(variant, VariantFile) else VariantFile.parse(variant)
