@@ -8,7 +8,7 @@ STAMP := .venv/.synced
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test chaos docs lint format tools doctor clean
+.PHONY: help demo dev test chaos docs lint format bench-duplicates tools doctor clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: $(STAMP)  ## Style, types and import rules only
 format: $(STAMP)  ## Bring the code into shape
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+bench-duplicates: $(STAMP)  ## Near duplicates among a million: times, recall and size of ways to find them
+	.venv/bin/python -m bench.duplicates $(ARGS)
 
 tools: $(STAMP)  ## Build the Go programs of the stack now (about 4 minutes, once per version)
 	@.venv/bin/python -m devstack.tools

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -25,19 +24,22 @@ from activities.sources import SourceCache
 from db.session import Database
 from mediagate import temporal, wiring
 from mediagate.access.delivery import DeliverySigner
-from mediagate.errors import WorkflowsUnavailable
+from mediagate.errors import MediagateError, WorkflowsUnavailable
 from mediagate.imaging import MemoryBudget
+from mediagate.imaging.pool import PicturePool
 from mediagate.processes import leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from workflows.client import Flows
 from workflows.names import DEFAULT_PREFIX, Role, task_queue
+from workflows.renditions import RebuildWorkflow, RenditionWorkflow
 from workflows.sweep import SweepWorkflow
+from workflows.takedown import TakedownWorkflow
 from workflows.upload import UploadWorkflow
 
 log = structlog.get_logger()
 
-WORKFLOWS = (UploadWorkflow, SweepWorkflow)
+WORKFLOWS = (UploadWorkflow, RenditionWorkflow, RebuildWorkflow, TakedownWorkflow, SweepWorkflow)
 
 IO_SLOTS = 20
 VENDOR_SLOTS = 10
@@ -56,7 +58,10 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
         store = wiring.open_store(settings)
         stack.callback(store.close)
         vendor = await stack.enter_async_context(wiring.open_vendor(settings))
-        cpu = stack.enter_context(ThreadPoolExecutor(settings.cpu_slots, thread_name_prefix="cpu"))
+        purger = await stack.enter_async_context(wiring.open_purger(settings))
+        budget = MemoryBudget(settings.memory_budget or _quarter_of_ram())
+        pictures = PicturePool(settings.cpu_slots, budget, time_limit=settings.picture_time_limit)
+        stack.callback(pictures.close)
         cache = settings.cache_dir or settings.state_dir / "cache" / "sources"
         yield Deps(
             settings=settings,
@@ -66,9 +71,9 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
             vendors={vendor.name: vendor},
             mailer=wiring.open_mailer(settings),
             flows=Flows(client, prefix=prefix),
-            memory=MemoryBudget(settings.memory_budget or _quarter_of_ram()),
-            cpu=cpu,
+            pictures=pictures,
             signer=DeliverySigner(settings.delivery_secrets),
+            purger=purger,
         )
 
 
@@ -115,6 +120,12 @@ async def run(settings: Settings, roles: Sequence[Role]) -> int:
         log.error("worker.not_started", reason=str(error), cause=str(error.__cause__ or ""))
         return 1
     async with open_deps(settings, client) as deps:
+        try:
+            if Role.CPU in roles:
+                await _try_classifier(deps)
+        except MediagateError as error:
+            log.error("worker.not_started", reason=str(error), cause=str(error.__cause__ or ""))
+            return 1
         workers = build_workers(client, deps, roles)
         runs = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
         log.info("worker.started", queues=[worker.task_queue for worker in workers])
@@ -131,6 +142,15 @@ async def run(settings: Settings, roles: Sequence[Role]) -> int:
         outcomes = drain.result()
     log.info("worker.stopped")
     return 1 if failed or any(isinstance(outcome, BaseException) for outcome in outcomes) else 0
+
+
+async def _try_classifier(deps: Deps) -> None:
+    """Load the local model, if any, where it will work: what is wrong with it shows before any upload waits."""
+    config = wiring.classifier_config(deps.settings)
+    if config:
+        from mediagate.classifier import check
+
+        log.info("worker.classifier", loaded=await deps.pictures.run(0, check, config))
 
 
 def _stop_or_quit(stop: asyncio.Event, number: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,9 @@ if TYPE_CHECKING:  # heavy, and workflow files import this module
     from activities.sources import SourceCache
     from db.session import Database
     from mediagate.access.delivery import DeliverySigner
-    from mediagate.imaging import MemoryBudget
+    from mediagate.imaging.pool import PicturePool
     from mediagate.notify.message import Mailer
+    from mediagate.notify.purging import Purger
     from mediagate.settings import Settings
     from mediagate.storage.store import ObjectStore
     from mediagate.vendors.interface import ModerationVendor
@@ -30,6 +30,7 @@ class Deps:
     vendors: Mapping[str, ModerationVendor]
     mailer: Mailer
     flows: Flows
-    memory: MemoryBudget
-    cpu: Executor
+    pictures: PicturePool
     signer: DeliverySigner
+    purger: Purger | None = None
+    """None: there is no CDN to tell."""

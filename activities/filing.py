@@ -16,6 +16,7 @@ from temporalio import activity
 
 from activities import heartbeats
 from mediagate.media.lifecycle import status_for
+from mediagate.media.renditions import Build, ImagePolicy, has_renditions
 from mediagate.media.values import Refusal, Status, VariantFile, VariantName
 from mediagate.storage import keys
 from mediagate.storage.copying import copy_verified
@@ -64,6 +65,8 @@ class Filing:
     async def file_media(self, job: FileInput) -> FileResult:
         """File the item by its verdict. Idempotent: an attempt after the commit only deletes what is left over.
 
+        If a decision of a later round stands, as when the item was taken down meanwhile, nothing is done.
+
         A cancellation of the run waits until objects and row agree; a worker that shuts down breaks off, and the next
         attempt goes on.
 
@@ -85,24 +88,44 @@ class Filing:
     async def _file(self, job: FileInput) -> FileResult:
         media_id = UUID(job.media_id)
         async with self._deps.db.transaction() as tx:
-            media = await tx.media.get(media_id)
+            media, library = await tx.media.with_library(media_id)
             variants = await tx.media.variants(media_id)
+            overruled = await tx.decisions.overruled(media_id, job.round)
+        if overruled:
+            return FileResult(status=media.status)
         plan = _plan(media, variants, job)
         for move in plan.copies:
             await copy_verified(self._deps.store, move.source, move.target, move.sha256)
-        await self._commit(media_id, plan, job)
-        for key in plan.obsolete:
+        if not await self._commit(media_id, plan, job):
+            return await self._file(job)  # finds that it is overruled
+        for key in [*plan.obsolete, *await self._once_public(media, plan, job)]:
             await self._deps.store.delete(key)
-        return FileResult(status=plan.status, objects=len(plan.copies))
+        policy = ImagePolicy.model_validate(library.settings.get("images", {}))
+        more = plan.status is Status.APPROVED and policy.build is Build.EAGER and has_renditions(policy)
+        return FileResult(status=plan.status, objects=len(plan.copies), renditions=more)
 
-    async def _commit(self, media_id: UUID, plan: _Plan, job: FileInput) -> None:
+    async def _once_public(self, media: Media, plan: _Plan, job: FileInput) -> list[str]:
+        """What is left in the folders of approved pictures of an item that is withheld after it was filed before.
+
+        The row, once committed, names the new places only, so an attempt after that finds the old ones here.
+        """
+        if plan.status is Status.APPROVED or media.filed_at is None:
+            return []
+        folders = keys.approved_prefixes(job.library, job.media_id)
+        return [found.key for folder in folders async for found in self._deps.store.list(folder)]
+
+    async def _commit(self, media_id: UUID, plan: _Plan, job: FileInput) -> bool:
+        """False if a later round was decided meanwhile."""
         from db.tables import now
 
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
+            if await tx.decisions.overruled(media_id, job.round):
+                return False
             await tx.media.move(media, plan.status, reason=job.reason, detail=job.detail)
             media.filed_at = media.filed_at or now()
-            media.run_id = activity.info().workflow_run_id  # another than the first, if the run was reset
+            if not job.round:  # another than the first, if the upload's run was reset
+                media.run_id = activity.info().workflow_run_id
             if plan.master:
                 media.master_key = plan.master.target
             if plan.backup:
@@ -112,7 +135,9 @@ class Filing:
                     row.key = plan.variants[row.file].target
             if plan.status is Status.APPROVED:
                 await tx.media.drop_variants(media_id, VariantName.MODERATION)
-            await tx.media.record(media_id, f"filed:{plan.status.value}", "filed", {"objects": len(plan.variants)})
+            line = f"filed:{plan.status.value}" + (f":{job.round}" if job.round else "")
+            await tx.media.record(media_id, line, "filed", {"objects": len(plan.variants)})
+        return True
 
 
 def _plan(media: Media, variants: Sequence[MediaVariant], job: FileInput) -> _Plan:

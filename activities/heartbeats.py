@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from temporalio import activity
 
-from mediagate.errors import PoisonedFile
+from mediagate.errors import DecoderDied, PoisonedFile
 
 MAX_DEATHS = 3
 """So many attempts may end without a word (worker killed, out of memory, timed out) before the file is set apart."""
@@ -37,7 +37,7 @@ async def poison_guarded(seconds: float) -> AsyncIterator[None]:
     """Beat, and count in the details how many attempts ended without a word.
 
     An attempt that fails with an error says so and is not counted, so a store that is away for an hour condemns no
-    file.
+    file; one whose decoder died is counted like one whose worker did.
 
     Raises:
         PoisonedFile: `MAX_DEATHS` attempts died before this one.
@@ -49,6 +49,9 @@ async def poison_guarded(seconds: float) -> AsyncIterator[None]:
     try:
         async with every(seconds, deaths + 1):
             yield
+    except DecoderDied:
+        activity.heartbeat(deaths + 1)
+        raise
     except BaseException:
         activity.heartbeat(deaths)  # alive enough to say that it failed
         raise

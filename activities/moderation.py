@@ -8,15 +8,17 @@ from uuid import UUID
 
 from temporalio import activity
 
-from mediagate.access.delivery import Purpose, file_url
+from mediagate.access.delivery import Purpose, file_url, version_of
 from mediagate.media.values import Status, VariantFile, VariantName
 from mediagate.moderation.findings import VendorEvent
 from workflows.messages import MediaRef, PollResult, SubmitResult
 from workflows.names import workflow_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from activities.deps import Deps
-    from db.tables import Media
+    from db.tables import Media, MediaVariant
     from mediagate.vendors.interface import ModerationVendor, Submission
 
 COPY_LIFETIME = 24 * 3600
@@ -44,10 +46,11 @@ class Moderation:
         media_id = UUID(ref.media_id)
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
-            copy = await tx.media.variant(media_id, VariantFile(VariantName.MODERATION))
+            rows = await tx.media.variants(media_id)
             if media.status == Status.PROCESSING or media.status == Status.FAILED:
                 await tx.media.move(media, Status.AWAITING_MODERATION)
-        receipt = await self._vendor.submit(self._submission(ref, media, copy.sha256 if copy else ""))
+        copies = {row.frame: row for row in rows if row.name == VariantName.MODERATION}
+        receipt = await self._vendor.submit(self._submission(ref, media, copies))
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
             media.vendor_reference = receipt.reference
@@ -67,23 +70,32 @@ class Moderation:
             await tx.media.record(UUID(ref.media_id), key, "polled", {"events": len(events)})
         return PollResult(events=tuple(events))
 
-    def _submission(self, ref: MediaRef, media: Media, sha256: str) -> Submission:
+    def _submission(self, ref: MediaRef, media: Media, copies: Mapping[int, MediaVariant]) -> Submission:
+        """`copies`: the moderation copies by frame; 0 is the picture itself, an animation's poster."""
         from mediagate.vendors.interface import Submission
 
-        settings = self._deps.settings
-        query = self._deps.signer.query(
-            ref.media_id,
-            VariantName.MODERATION.value,
-            purpose=Purpose.MODERATION,
-            expires_at=int(time.time()) + COPY_LIFETIME,
-        )
+        settings, expires_at = self._deps.settings, int(time.time()) + COPY_LIFETIME
+
+        def url(frame: int) -> str:
+            file = VariantFile(VariantName.MODERATION, frame=frame)
+            query = self._deps.signer.query(
+                ref.media_id,
+                str(file),
+                library=ref.library,
+                version=version_of(copies[frame].sha256 if frame in copies else ""),
+                purpose=Purpose.MODERATION,
+                expires_at=expires_at,
+            )
+            return file_url(settings.public_url, ref.media_id, str(file), query)
+
         return Submission(
             media_id=ref.media_id,
             workflow_id=workflow_id(ref.media_id),
             tracking_id=ref.tracking_id,
-            media_url=file_url(settings.public_url, ref.media_id, VariantName.MODERATION, query),
+            media_url=url(0),
+            frame_urls=tuple(url(frame) for frame in sorted(copies) if frame),
             callback_url=f"{settings.public_url}/api/v1/webhooks/moderation/{self._vendor.name}",
             caption=media.caption,
-            sha256=sha256,
+            sha256=copies[0].sha256 if 0 in copies else "",
             content_type="image/jpeg",
         )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from temporalio import activity
 
-from mediagate.media.lifecycle import DECIDED
+from mediagate.media.lifecycle import DECIDED, status_for
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.policy import Decision, Policy, Reason, decide
 from workflows.messages import DecisionInput, DecisionResult, FailureInput
@@ -25,19 +25,25 @@ class Projecting:
 
     @activity.defn
     async def record_decision(self, job: DecisionInput) -> DecisionResult:
-        """Take and store a decision. Idempotent: the first final decision of a round stands and is returned."""
+        """Take and store a decision. Idempotent: the first final decision of a round stands and is returned.
+
+        One of a later round that withholds the item closes its row at once: what was public is so no more, whatever
+        becomes of its files.
+        """
         from db.tables import MediaDecision  # SQLAlchemy: not for what only imports the workflow
 
         media_id = UUID(job.media_id)
         async with self._deps.db.transaction() as tx:
+            await tx.media.get(media_id, lock=True)
             media, library = await tx.media.with_library(media_id)
-            standing = await tx.decisions.final(media_id)
+            standing = await tx.decisions.final(media_id, round_=job.round)
             if standing is None:
                 policy = Policy.model_validate(library.settings.get("policy", {}))
                 taken = _decision(job, policy)
                 standing = await tx.decisions.record(
                     MediaDecision(
                         media_id=media_id,
+                        round=job.round,
                         final=taken.verdict is not Verdict.REVIEW,
                         verdict=taken.verdict.value,
                         policy_version=taken.policy_version,
@@ -50,6 +56,8 @@ class Projecting:
             result = _result(standing)
             if not standing.final:
                 await tx.media.move(media, Status.IN_REVIEW, reason=result.reason)
+            elif standing.round and result.verdict is not Verdict.APPROVE:
+                await tx.media.move(media, status_for(result.verdict), reason=result.reason, detail=result.detail)
             await tx.media.record(
                 media_id,
                 f"decided:{standing.round}:{standing.final}",

@@ -8,7 +8,9 @@ from activities.filing import Filing
 from activities.moderation import Moderation
 from activities.notifying import Notifying
 from activities.projecting import Projecting
+from activities.purging import Purging
 from activities.rendering import Rendering
+from activities.renditions import Renditions
 from activities.sweeping import Sweeping
 from activities.verifying import Verifying
 from workflows.names import Role
@@ -18,10 +20,17 @@ def build_activities(deps: Deps) -> Mapping[Role, list[Callable[..., Any]]]:
     """The activities over one outside world; those of `flow` run as local activities."""
     verifying, rendering, moderation = Verifying(deps), Rendering(deps), Moderation(deps)
     filing, notifying, projecting = Filing(deps), Notifying(deps), Projecting(deps)
-    sweeping = Sweeping(deps, notifying)
+    sweeping, renditions, purging = Sweeping(deps, notifying), Renditions(deps), Purging(deps)
     return {
         Role.FLOW: [projecting.record_decision, projecting.record_failure],
-        Role.IO: [verifying.verify_object, filing.file_media, notifying.notify_admins, sweeping.sweep],
-        Role.CPU: [rendering.apply_watermark, rendering.build_variants],
+        Role.IO: [
+            verifying.verify_object,
+            filing.file_media,
+            notifying.notify_admins,
+            purging.purge_caches,
+            sweeping.sweep,
+            renditions.find_stale,
+        ],
+        Role.CPU: [rendering.build_variants, renditions.build_renditions],
         Role.VENDOR: [moderation.submit_for_moderation, moderation.poll_vendor],
     }

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from temporalio import activity
 
 from activities import heartbeats
-from mediagate.errors import ObjectMissing, TooLarge, WatermarkUnusable
-from mediagate.media.values import MEDIUM, MIB, MODERATION, ORIGINAL, THUMB, ImageFacts, VariantName, WatermarkSpec
+from activities.inbox import deliver
+from mediagate.errors import ClassifierUnusable, DecoderDied, ObjectMissing, TooLarge, Unavailable, WatermarkUnusable
+from mediagate.media.renditions import ImagePolicy, upload_specs
+from mediagate.media.values import MIB, ImageFacts, Variant, VariantName, VariantSpec, WatermarkSpec
 from mediagate.storage import keys
 from workflows.messages import MediaRef, StepResult
 
@@ -21,112 +23,135 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.deps import Deps
+    from db.tables import Library, Media
     from mediagate.imaging import Rendering as Picture
-    from mediagate.imaging import Watermark
-
-T = TypeVar("T")
+    from mediagate.imaging.jobs import Mark, Rendered
+    from mediagate.moderation.findings import VendorEvent
 
 MAX_WATERMARK_BYTES = 4 * MIB
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
+    """An upload's bytes on this worker's disk, and how its library wants them shown."""
+
+    media: Media
+    library: Library
     path: Path
     facts: ImageFacts
-    watermark: Watermark | None
-    marked: frozenset[VariantName]
+    policy: ImagePolicy
+    mark: Mark
 
 
 class Rendering:
-    """The marked original and the variants, each from the source."""
+    """What every upload gets: the marked original and the variants."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
 
     @activity.defn
-    async def apply_watermark(self, ref: MediaRef) -> StepResult:
-        """Decode in full and write the marked original to `work/`. Idempotent: the bytes are the same each time."""
-        from mediagate.imaging import render_marked  # Pillow: not for the processes that only run workflows
-
-        def render(source: _Source) -> list[Picture]:
-            mark = source.watermark if VariantName.ORIGINAL in source.marked else None
-            return [render_marked(source.path, source.facts, ORIGINAL, mark)]
-
-        return await self._render(ref, render, "original")
-
-    @activity.defn
     async def build_variants(self, ref: MediaRef) -> StepResult:
-        """Decode scaled and write medium, thumb and moderation copy to `work/`. Idempotent as above."""
-        from mediagate.imaging import render_variants
+        """Write original, medium, thumb and the unmarked moderation copies to `work/`, all from one decode.
 
-        def render(source: _Source) -> list[Picture]:
-            specs = (MODERATION, MEDIUM, THUMB)
-            return render_variants(source.path, source.facts, specs, source.watermark, source.marked)
-
-        return await self._render(ref, render, "variants")
-
-    async def _render(self, ref: MediaRef, render: Callable[[_Source], list[Picture]], step: str) -> StepResult:
-        from mediagate.imaging import Refused
+        Idempotent: the bytes are the same each time.
+        """
+        from mediagate.imaging import Refused  # Pillow: not for the processes that only run workflows
 
         async with heartbeats.poison_guarded(5):
             try:
-                async with self._source(ref) as source:
-                    pictures = await self._on_cpu(source.facts.decode_bytes, lambda: render(source))
+                async with opened_source(self._deps, ref) as source:
+                    made = await rendered(self._deps, source, upload_specs(source.policy))
             except Refused as refused:
                 return StepResult(refused=refused.reason, detail=refused.detail)
-            await self._store(UUID(ref.media_id), pictures, step)
+            event = await self._classified(ref, made)
+            inbox_id = await self._keep(ref, made, event)
+        if inbox_id:
+            with suppress(Unavailable):  # then the submission finds it in the inbox
+                await deliver(self._deps.db, self._deps.flows, inbox_id)
         return StepResult()
 
-    @asynccontextmanager
-    async def _source(self, ref: MediaRef) -> AsyncIterator[_Source]:
-        async with self._deps.db.transaction() as tx:
-            media, library = await tx.media.with_library(UUID(ref.media_id))
-        spec = WatermarkSpec.model_validate(library.settings.get("watermark", {}))
-        watermark = await self._watermark(spec)
-        hold = self._deps.sources.hold(media.master_key or "", media.sha256 or "", max_bytes=media.bytes or 0)
-        async with hold as path:
-            facts = ImageFacts.model_validate(media.facts)
-            yield _Source(path=path, facts=facts, watermark=watermark, marked=frozenset(spec.variants))
+    async def _classified(self, ref: MediaRef, made: Rendered) -> VendorEvent | None:
+        """What the local model says of the moderation copies, if there is a model."""
+        from mediagate.wiring import classifier_config
 
-    async def _watermark(self, spec: WatermarkSpec) -> Watermark | None:
-        """The library's mark, ready to draw. What is wrong with it is not the uploader's fault: the upload waits."""
-        from mediagate.imaging import Refused, Watermark
-
-        if spec.empty:
+        config = classifier_config(self._deps.settings)
+        if config is None:
             return None
+        from mediagate.classifier import classify, event
+
+        copies = [one.data for one in made.pictures if one.variant.name is VariantName.MODERATION]
         try:
-            image = await self._mark_image(spec.image_key) if spec.image_key else None
-            return await self._on_cpu(0, lambda: Watermark(spec, image))
-        except (Refused, ObjectMissing, TooLarge) as error:
-            raise WatermarkUnusable(f"The library's watermark cannot be used: {error}", retry_after=60) from error
+            said = await self._deps.pictures.run(0, classify, config, copies)
+        except DecoderDied as error:  # no fault of the file, which was decoded by now
+            raise ClassifierUnusable(f"The local model cannot be run: {error.message}") from error
+        return event(ref.media_id, said, at=datetime.now(UTC))
 
-    async def _mark_image(self, key: str) -> bytes:
-        return await self._deps.store.get_bytes(key, max_bytes=MAX_WATERMARK_BYTES)
-
-    async def _on_cpu(self, nbytes: int, work: Callable[[], T]) -> T:
-        def admitted() -> T:
-            with self._deps.memory.admit(nbytes):
-                return work()
-
-        return await asyncio.get_running_loop().run_in_executor(self._deps.cpu, admitted)
-
-    async def _store(self, media_id: UUID, pictures: Sequence[Picture], step: str) -> None:
+    async def _keep(self, ref: MediaRef, made: Rendered, event: VendorEvent | None) -> UUID | None:
         """Bytes first, then the rows that name them. An attempt that was given up for dead may come after the filing:
-        it leaves nothing.
+        it leaves nothing. The id in the inbox of what the local model says.
         """
-        variants = []
-        for picture in pictures:
-            key = keys.work(str(media_id), picture.variant.file)
-            await self._deps.store.put(
-                key, picture.data, content_type=picture.variant.format.content_type, sha256=picture.variant.sha256
-            )
-            variants.append(picture.variant.model_copy(update={"key": key}))
-        data: dict[str, Any] = {str(v.file): {"width": v.width, "height": v.height, "bytes": v.bytes} for v in variants}
+        media_id = UUID(ref.media_id)
+        variants = [
+            await stored(self._deps, picture, keys.work(str(media_id), picture.variant.file))
+            for picture in made.pictures
+        ]
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
             if media.filed_at is None:
                 await tx.media.put_variants(media_id, variants)
-                await tx.media.record(media_id, f"rendered:{step}", "rendered", data)
-                return
+                await tx.fingerprints.put(media_id, media.library_id, made.phash)
+                await tx.media.record(media_id, "rendered:upload", "rendered", sizes(variants))
+                return await tx.inbox.put_local(event, tracking_id=ref.tracking_id) if event else None
         for variant in variants:
             await self._deps.store.delete(variant.key)
+        return None
+
+
+@asynccontextmanager
+async def opened_source(deps: Deps, ref: MediaRef) -> AsyncIterator[Source]:
+    """The sealed master, held on disk, with its library's wishes.
+
+    Raises:
+        WatermarkUnusable: the image of the library's mark is gone or too large.
+    """
+    from mediagate.imaging.jobs import Mark
+
+    async with deps.db.transaction() as tx:
+        media, library = await tx.media.with_library(UUID(ref.media_id))
+    spec = WatermarkSpec.model_validate(library.settings.get("watermark", {}))
+    mark = Mark(spec, await _mark_image(deps, spec), deps.settings.watermark_font)
+    hold = deps.sources.hold(media.master_key or "", media.sha256 or "", max_bytes=media.bytes or 0)
+    async with hold as path:
+        facts = ImageFacts.model_validate(media.facts)
+        policy = ImagePolicy.model_validate(library.settings.get("images", {}))
+        yield Source(media, library, path, facts, policy, mark)
+
+
+async def rendered(deps: Deps, source: Source, specs: Sequence[VariantSpec]) -> Rendered:
+    """Pictures made in the pool. Raises Refused, WatermarkUnusable, DecoderDied."""
+    from mediagate.imaging.jobs import render
+
+    return await deps.pictures.run(
+        source.facts.decode_bytes, render, source.path, source.facts, tuple(specs), source.mark
+    )
+
+
+async def stored(deps: Deps, picture: Picture, key: str) -> Variant:
+    """Put a picture's bytes where `key` says; its line of the manifest."""
+    variant = picture.variant
+    await deps.store.put(key, picture.data, content_type=variant.format.content_type, sha256=variant.sha256)
+    return variant.model_copy(update={"key": key})
+
+
+def sizes(variants: Sequence[Variant]) -> dict[str, Any]:
+    """For the timeline."""
+    return {str(v.file): {"width": v.width, "height": v.height, "bytes": v.bytes} for v in variants}
+
+
+async def _mark_image(deps: Deps, spec: WatermarkSpec) -> bytes | None:
+    if spec.empty or not spec.image_key:
+        return None
+    try:
+        return await deps.store.get_bytes(spec.image_key, max_bytes=MAX_WATERMARK_BYTES)
+    except (ObjectMissing, TooLarge) as error:
+        raise WatermarkUnusable(f"The library's watermark cannot be used: {error}", retry_after=60) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from temporalio import activity
 
 from activities import heartbeats
 from mediagate.errors import ObjectCorrupt, ObjectMissing
-from mediagate.media.values import Refusal, Status
+from mediagate.media.values import MIB, Refusal, Status
 from workflows.messages import MediaRef, StepResult
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from activities.deps import Deps
     from db.tables import Media
     from mediagate.media.values import ImageFacts, Limits
+
+HEADER_BYTES = 8 * MIB
+"""What looking at a picture's header takes beyond the file itself."""
 
 
 class Verifying:
@@ -41,7 +43,7 @@ class Verifying:
         limits = self._deps.settings.limits(library.settings)
         try:
             async with (
-                heartbeats.every(5),
+                heartbeats.poison_guarded(5),
                 self._deps.sources.hold(media.master_key or "", media.sha256 or "", max_bytes=limits.max_bytes) as path,
             ):
                 facts = await self._inspect(path, media, limits)
@@ -58,8 +60,8 @@ class Verifying:
         from mediagate.imaging import Refused, inspect  # Pillow: not for the processes that only run workflows
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._deps.cpu, lambda: inspect(path, declared_type=media.content_type, limits=limits)
+            return await self._deps.pictures.run(
+                HEADER_BYTES + 2 * (media.bytes or 0), inspect, path, declared_type=media.content_type, limits=limits
             )
         except Refused as refused:
             return StepResult(refused=refused.reason, detail=refused.detail)

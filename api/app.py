@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
+from activities.rendering import MAX_WATERMARK_BYTES
 from api import problems
 from api.deps import Gate
 from api.envelope import Envelope
-from api.routes import files, forms, health, landing, media, notifications, uploads, webhooks
+from api.routes import duplicates, files, forms, health, landing, libraries, media, notifications, uploads, webhooks
 from db.session import Database
 from mediagate import __version__, temporal, wiring
 from mediagate.access.delivery import DeliverySigner
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Mediagate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(app)
     v1 = APIRouter(prefix="/api/v1")
-    for noun in (uploads, forms, media, files, webhooks, notifications):
+    for noun in (uploads, forms, media, duplicates, files, libraries, webhooks, notifications):
         v1.include_router(noun.router)
     app.include_router(v1)
     app.include_router(health.router)
@@ -61,6 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
     form = settings.max_file_size * settings.max_files_per_request + JSON_BODY
 
     def max_body(path: str) -> int:
+        if path.startswith("/api/v1/libraries/") and path.endswith("/watermark/image"):
+            return MAX_WATERMARK_BYTES
         return form if path.startswith("/api/v1/libraries/") and path.endswith("/media") else JSON_BODY
 
     app.add_middleware(Envelope, max_body=max_body)

@@ -34,6 +34,8 @@ class Gate:
     vendors: Mapping[str, ModerationVendor]
     signer: DeliverySigner
     sealing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SEALS_AT_ONCE))
+    drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Watermarks are looked at and previewed one at a time."""
 
 
 def gate(request: Request) -> Gate:
@@ -98,6 +100,7 @@ def allowed(scope: Scope) -> Callable[[Request, Gate], Coroutine[Any, Any, Calle
 Uploader = Annotated[Caller, Depends(allowed(Scope.UPLOADS_WRITE))]
 Reader = Annotated[Caller, Depends(allowed(Scope.MEDIA_READ))]
 Reviewer = Annotated[Caller, Depends(allowed(Scope.REVIEW_WRITE))]
+Admin = Annotated[Caller, Depends(allowed(Scope.ADMIN))]
 
 
 async def library_for(gate: Gate, caller: Caller, slug: str) -> Library:

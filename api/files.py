@@ -1,17 +1,40 @@
 """URLs of stored pictures: signed and public for approved items, for key holders otherwise."""
 
 import time
+from collections.abc import Iterable
 
 from api.deps import Gate
-from db.tables import Media
-from mediagate.access.delivery import Purpose, file_url
-from mediagate.media.values import Status, VariantFile, VariantName
+from db.tables import Library, Media, MediaVariant
+from mediagate.access.delivery import Purpose, expiry, file_url, version_of
+from mediagate.media.renditions import ImagePolicy, public_specs
+from mediagate.media.values import ImageFormat, Status, VariantFile, VariantName
 
 
-def variant_url(gate: Gate, media: Media, file: VariantFile) -> str:
-    """The URL of a variant as it may be handed to callers now."""
-    settings, media_id, query = gate.settings, str(media.id), ""
-    if media.status is Status.APPROVED and file.name is not VariantName.MODERATION:
-        expires_at = int(time.time()) + settings.delivery_expires
-        query = gate.signer.query(media_id, str(file), purpose=Purpose.PUBLIC, expires_at=expires_at)
-    return file_url(settings.public_url, media_id, str(file), query)
+def variant_url(gate: Gate, media: Media, library: Library, file: VariantFile, sha256: str = "") -> str:
+    """The URL of a picture as it may be handed to callers now; without a digest it is one that is still to be made."""
+    settings, media_id = gate.settings, str(media.id)
+    if media.status is not Status.APPROVED or file.name is VariantName.MODERATION:
+        return file_url(settings.public_url, media_id, file)
+    query = gate.signer.query(
+        media_id,
+        file,
+        library=library.slug,
+        version=version_of(sha256),
+        purpose=Purpose.PUBLIC,
+        expires_at=expiry(media_id, now=int(time.time()), lifetime=settings.delivery_expires),
+    )
+    return file_url(settings.delivery_base, media_id, file, query)
+
+
+def owed_renditions(media: Media, library: Library, rows: Iterable[MediaVariant]) -> list[VariantFile]:
+    """What the library's policy promises of an approved item and nobody has asked for yet."""
+    if media.status is not Status.APPROVED:
+        return []
+    policy, present = ImagePolicy.model_validate(library.settings.get("images", {})), {row.file for row in rows}
+    return [file for file in public_specs(policy) if file not in present]
+
+
+def stand_in(file: VariantFile, rows: Iterable[MediaVariant]) -> MediaVariant | None:
+    """What is shown until a rendition is made: the JPEG of its size, or the original."""
+    jpegs = {row.name: row for row in rows if row.format == ImageFormat.JPEG and not row.frame}
+    return jpegs.get(file.name) or jpegs.get(VariantName.ORIGINAL)

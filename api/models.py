@@ -1,24 +1,28 @@
 """What goes over the wire; fields are only ever added."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from mediagate.media.values import Status, Verdict
+from mediagate.media.fingerprints import Form
+from mediagate.media.renditions import ImagePolicy
+from mediagate.media.values import Limits, Status, VariantName, Verdict, WatermarkSpec
 
 MAX_CAPTION = 2000
+MOST = 2**53 - 1
+"""The largest integer that every JSON reader keeps exactly (RFC 8259 section 6)."""
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Postgres keeps neither in a text, and a run that cannot record what it was told would try for ever."""
     if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("a text contains NUL or a lone surrogate")
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable)]
 Caption = Annotated[Text, Field(max_length=MAX_CAPTION)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
@@ -93,9 +97,18 @@ class VariantRead(BaseModel):
     url: str
 
 
+class RenditionRead(BaseModel):
+    """A picture that is made when its URL is first asked for; until then another stands in for it."""
+
+    name: str
+    format: str
+    url: str
+
+
 class DecisionRead(BaseModel):
     """What was decided, by whom and why."""
 
+    round: int = Field(0, description="0: the upload's own; a later one took its place")
     verdict: Verdict
     policy_version: str
     reasons: list[dict[str, Any]]
@@ -139,6 +152,7 @@ class MediaRead(MediaSummary):
     detail: str
     facts: dict[str, Any]
     variants: list[VariantRead]
+    renditions: list[RenditionRead]
     decision: DecisionRead | None
     workflow: WorkflowRead
     accepted_at: datetime | None
@@ -150,6 +164,29 @@ class MediaPage(BaseModel):
 
     items: list[MediaSummary]
     next_cursor: str | None
+
+
+class DuplicateRead(BaseModel):
+    """Another item of the same library."""
+
+    media_id: UUID
+    status: Status
+    filename: str
+    created_at: datetime
+
+
+class NearDuplicateRead(DuplicateRead):
+    """An item that looks the same."""
+
+    distance: int = Field(description="bits of the fingerprint that differ, 0 to 8")
+    form: Form = Field(description="what turns the asked picture into this one; turns are clockwise")
+
+
+class Duplicates(BaseModel):
+    """The same file, and the same picture."""
+
+    exact: list[DuplicateRead]
+    near: list[NearDuplicateRead]
 
 
 class TimelineEvent(BaseModel):
@@ -202,6 +239,14 @@ class AbortCreate(BaseModel):
     reason: Text = Field("", max_length=500)
 
 
+class TakedownCreate(BaseModel):
+    """Withdraw an approved item from the public."""
+
+    reason: str = Field(min_length=1, max_length=64, pattern="^[a-z0-9:_-]+$", description="a code, e.g. copyright")
+    note: Text = Field("", max_length=2000)
+    verdict: Literal[Verdict.QUARANTINE, Verdict.REJECT] = Verdict.QUARANTINE
+
+
 class DecisionStands(BaseModel):
     """The decision that stands now."""
 
@@ -210,6 +255,44 @@ class DecisionStands(BaseModel):
     policy_version: str
     decided_by: str
     reasons: list[dict[str, Any]]
+
+
+class LibrarySettings(BaseModel):
+    """What holds for a library: its own settings, and the defaults where it has none."""
+
+    watermark: WatermarkSpec
+    images: ImagePolicy
+    limits: Limits
+
+
+class LibraryLimits(BaseModel):
+    """Limits of a library's own; where it has none, those of the deployment hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_bytes: int | None = Field(None, ge=1, le=MOST)
+    max_pixels: int | None = Field(None, ge=1, le=MOST)
+    max_edge: int | None = Field(None, ge=1, le=MOST)
+
+
+class LibrarySettingsPatch(BaseModel):
+    """A JSON merge patch (RFC 7396): what is named changes, null brings a default back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    watermark: dict[str, Any] | None = Field(None, description="keys of `WatermarkSpec`")
+    images: dict[str, Any] | None = Field(None, description="keys of `ImagePolicy`")
+    limits: dict[str, Any] | None = Field(None, description="keys of `LibraryLimits`")
+
+
+class PreviewCreate(BaseModel):
+    """Show a watermark on a picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    watermark: dict[str, Any] | None = Field(None, description="a `WatermarkSpec`; by default the library's")
+    media_id: UUID | None = Field(None, description="an item of the library; by default a neutral picture")
+    variant: VariantName = VariantName.ORIGINAL
 
 
 class WebhookStored(BaseModel):

@@ -34,6 +34,7 @@ MOUNTS = {
     "setup": Mount("cli.setup", "setup", "Make a deployment ready: schema, bucket, library, API key."),
     "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
     "backups": Mount("cli.backups", "app", "Compare masters with their backups, and restore."),
+    "variants": Mount("cli.variants", "app", "Find and rebuild pictures that a change of settings made stale."),
     "runs": Mount("cli.runs.commands", "app", "Find, inspect and repair workflow runs."),
 }
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from db.repositories.access import AccessRepository
 from db.repositories.decisions import DecisionRepository
+from db.repositories.fingerprints import FingerprintRepository
 from db.repositories.inbox import InboxRepository
 from db.repositories.media import MediaRepository
 from db.repositories.notifications import NotificationRepository
@@ -27,6 +28,11 @@ class Transaction:
     def media(self) -> MediaRepository:
         """Media items, variants, timelines, batches."""
         return MediaRepository(self.session)
+
+    @cached_property
+    def fingerprints(self) -> FingerprintRepository:
+        """Exact and near duplicates."""
+        return FingerprintRepository(self.session)
 
     @cached_property
     def decisions(self) -> DecisionRepository:

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Enum, ForeignKey, Identity,
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
+from mediagate.media.fingerprints import BAND_BITS, BANDS
 from mediagate.media.values import ImageFormat, Status, VariantFile, VariantName
 
 
@@ -138,6 +139,7 @@ class Media(SQLModel, table=True):
             postgresql_ops={"filename": "gin_trgm_ops"},
         ),
         Index("ix_media_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
+        Index("ix_media_library_sha256", "library_id", "sha256"),
     )
 
 
@@ -165,6 +167,25 @@ class MediaVariant(SQLModel, table=True):
     def file(self) -> VariantFile:
         """Which picture this is."""
         return VariantFile(VariantName(self.name), ImageFormat(self.format), self.frame)
+
+
+PHASH_BANDS = tuple(f"((phash >> {BAND_BITS * number}) & {(1 << BAND_BITS) - 1})" for number in BANDS)
+"""The bands of `mediagate.media.fingerprints` in SQL; a query must spell them like the indexes."""
+
+
+class Fingerprint(SQLModel, table=True):
+    """What a picture looks like, for the search for near duplicates; pictures that show too little have no row."""
+
+    media_id: UUID = _media(primary_key=True)
+    library_id: UUID = _library()
+    phash: int = Field(sa_type=BigInteger)
+    """The 64 bits as a signed number."""
+
+    # Each has everything that the search reads.
+    __table_args__ = tuple(
+        Index(f"ix_fingerprint_band{number}", "library_id", text(band), "phash", "media_id")
+        for number, band in enumerate(PHASH_BANDS)
+    )
 
 
 class MediaDecision(SQLModel, table=True):

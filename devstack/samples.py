@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from devstack import sample_formats
 from mediagate.media.values import Refusal, Status
 
 Colour = tuple[int, int, int]
@@ -89,6 +90,14 @@ def _approved() -> Iterator[Sample]:
     yield approved("logo.png", "image/png", _save(_badge(3), "PNG", compress_level=3), "PNG with alpha")
     yield approved("valley.webp", "image/webp", _save(landscape(4, (1800, 1200), WINTER), "WEBP", method=1), "WebP")
     yield approved("waves.gif", "image/gif", _animation(5), "animated GIF")
+    small = landscape(7, (1200, 900), DESERT)
+    yield approved("IMG_0007.HEIC", "image/heic", sample_formats.heic(small), "HEIC in tiles")
+    yield approved("dunes.avif", "image/avif", sample_formats.avif(small), "AVIF")
+    yield approved("scan.tif", "image/tiff", sample_formats.tiff(small), "TIFF of two pages")
+    yield approved("print.jpg", "image/jpeg", sample_formats.print_jpeg(small), "JPEG in CMYK")
+    yield approved("ramp.png", "image/png", sample_formats.deep_png((1024, 256)), "PNG of 16 bits")
+    frame = landscape(8, (480, 320), DAWN)
+    yield approved("flash.webp", "image/webp", sample_formats.animated_webp(frame), "animated WebP with a short frame")
     yield approved("../../etc/passwd\u202egpj.jpg", "image/jpeg", _small(6), "hostile file name")
 
 

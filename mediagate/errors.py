@@ -27,7 +27,10 @@
     │   ├── WorkflowsUnavailable
     │   ├── VendorUnavailable
     │   ├── MailUnavailable
+    │   ├── PurgeUnavailable         caches may still show what was taken down
+    │   ├── DecoderDied              crashed, hung or out of memory; after three times the file is set apart
     │   ├── WatermarkUnusable        uploads wait until the library's mark is mended
+    │   ├── ClassifierUnusable       uploads wait until the local model is mended
     │   ├── SchemaBehind             `/health/deep`
     │   └── QueueUnserved            `/health/deep`
     └── BrokenInvariant                  500  a bug or tampering; fails the run, named by `FailureKind`
@@ -194,8 +197,20 @@ class MailUnavailable(Unavailable):
     """The mail server does not take the message at the moment; try again."""
 
 
+class PurgeUnavailable(Unavailable):
+    """The purge hook does not answer at the moment; try again."""
+
+
+class DecoderDied(Unavailable):
+    """Working on the picture crashed its decoder, or took too long or too much memory."""
+
+
 class WatermarkUnusable(Unavailable):
     """The library's watermark cannot be used: mend it in the library's settings; its uploads wait and try again."""
+
+
+class ClassifierUnusable(Unavailable):
+    """The local classifier cannot be used: mend MEDIAGATE_ONNX_*; uploads wait and try again."""
 
 
 class SchemaBehind(Unavailable):

@@ -13,12 +13,17 @@ from pydantic import Field, SecretStr, computed_field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediagate.media.values import MIB, Limits
+from mediagate.moderation.findings import LOCAL_VENDOR
 
 Comma = Annotated[tuple[str, ...], NoDecode]
 
 
 def _state_dir() -> Path:
     return Path(os.environ.get("MEDIAGATE_STATE_DIR", ".mediagate")).absolute()
+
+
+MOST_MAX_AGE = 24 * 3600
+"""Seconds for which caches may be allowed to keep a public picture."""
 
 
 class Settings(BaseSettings):
@@ -50,7 +55,13 @@ class Settings(BaseSettings):
     delivery_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="comma-separated keys that sign delivery URLs; the first signs, all verify"
     )
-    delivery_expires: int = Field(3600, ge=1, description="lifetime of a signed delivery URL")
+    delivery_expires: int = Field(3600, ge=1, description="least lifetime of a signed delivery URL")
+    delivery_url: str | None = Field(None, description="base of public pictures' URLs: a CDN; default: public_url")
+    delivery_max_age: int = Field(
+        0, ge=0, description="how long caches may keep public pictures; 0: they ask each time; more needs purge_url"
+    )
+    purge_url: str | None = Field(None, description="hook that is told what caches must forget after a takedown")
+    purge_secret: SecretStr | None = Field(None, description="whsec_… secret that signs what the hook is told")
     temporal_ui_url: str | None = Field(None, description="base URL of the Temporal Web UI, for links")
 
     # Limits
@@ -61,7 +72,9 @@ class Settings(BaseSettings):
     upload_expires: int = Field(900, ge=1, description="lifetime of a presigned upload")
 
     # Moderation vendor (generic webhook vendor)
-    vendor_name: str = Field("simulated", description="the vendor in webhook URLs and findings")
+    vendor_name: str = Field(
+        "simulated", description="the vendor in webhook URLs and findings; onnx: none but the local classifier"
+    )
     vendor_url: str = Field("http://127.0.0.1:8099", description="where files are submitted and polled")
     vendor_api_key: SecretStr = Field(SecretStr(""), description="sent to the vendor as a bearer token")
     vendor_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -70,6 +83,16 @@ class Settings(BaseSettings):
     vendor_wait: float = Field(600, gt=0, description="how long to wait for a webhook before the vendor is polled")
     vendor_polls: int = Field(3, ge=1, description="polls without an answer before a person is asked")
     review_deadline: float = Field(86_400, gt=0, description="how long a review may take before the default verdict")
+
+    # Local classifier (docs/runbooks/classifier.md)
+    onnx_model: Path | None = Field(None, description="ONNX model that looks at every picture; needs mediagate[onnx]")
+    onnx_sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that its file must have")
+    onnx_labels: Path | None = Field(None, description="its label map, a JSON file")
+
+    # Watermarks (docs/runbooks/watermark.md)
+    watermark_font: Path | None = Field(
+        None, description="font file for watermark texts (TTF, OTF, TTC); default: the bundled DejaVu Sans"
+    )
 
     # Notifications
     smtp_host: str = Field("127.0.0.1", description="mail server")
@@ -85,6 +108,7 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="pictures worked on at once; computed: the cores"
     )
     memory_budget: int = Field(0, ge=0, description="bytes that decoded pictures may take; 0: a quarter of the RAM")
+    picture_time_limit: float = Field(120, gt=0, description="after which work on one picture is stopped")
     cache_bytes: int = Field(2 * 1024 * MIB, ge=0, description="disk bytes for downloaded sources")
     cache_dir: Path | None = Field(None, description="folder of that cache; default: in the state folder")
     shutdown_grace: float = Field(30, ge=0, description="how long running activities may finish after SIGTERM")
@@ -105,6 +129,11 @@ class Settings(BaseSettings):
         """Endpoint that presigned URLs name."""
         return self.s3_public_url or self.s3_url
 
+    @property
+    def delivery_base(self) -> str:
+        """Base of the URLs that the public gets; those that need a key, and vendors', are on `public_url`."""
+        return self.delivery_url or self.public_url
+
     def limits(self, overrides: Mapping[str, Any]) -> Limits:
         """The limits of a library whose settings may override the process's own."""
         own = {"max_bytes": self.max_file_size, "max_pixels": self.max_pixels, "max_edge": self.max_edge}
@@ -114,11 +143,49 @@ class Settings(BaseSettings):
         """Say at the start, not with the first request, what a serving process cannot do without.
 
         Raises:
-            ValueError: a secret is not set; the message names its variable and what to do.
+            ValueError: a secret is not set, or caches may keep what nobody could make them forget; the message names
+                the variable and what to do.
         """
         for name, made_by in (
             ("delivery_secrets", "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"),
             ("vendor_webhook_secrets", "the moderation vendor, as whsec_… (Standard Webhooks)"),
         ):
+            if name == "vendor_webhook_secrets" and self.vendor_name == LOCAL_VENDOR:
+                continue  # nobody sends any
             if not getattr(self, name):
                 raise ValueError(f"MEDIAGATE_{name.upper()} is not set: set it to a secret made by {made_by}.")
+        self._require_purging()
+        self.require_classifier()
+
+    def _require_purging(self) -> None:
+        if self.delivery_max_age > MOST_MAX_AGE:
+            raise ValueError(
+                f"MEDIAGATE_DELIVERY_MAX_AGE may be at most {MOST_MAX_AGE}: for that long, a copy that a purge missed"
+                " outlives a takedown."
+            )
+        if self.delivery_max_age and not self.purge_url:
+            raise ValueError(
+                "MEDIAGATE_DELIVERY_MAX_AGE lets caches keep pictures, so a takedown must reach them: set"
+                " MEDIAGATE_PURGE_URL, or leave the age at 0."
+            )
+        if self.purge_url and not (self.purge_secret and self.purge_secret.get_secret_value()):
+            raise ValueError(
+                "MEDIAGATE_PURGE_SECRET is not set: set it to the whsec_… secret (Standard Webhooks) that the hook at"
+                " MEDIAGATE_PURGE_URL checks."
+            )
+
+    def require_classifier(self) -> None:
+        """As above, for a local model: all or nothing of it is set, and not nothing if nobody else looks.
+
+        Raises:
+            ValueError: what is missing.
+        """
+        given = {name: getattr(self, name) for name in ("onnx_model", "onnx_sha256", "onnx_labels")}
+        absent = next((name for name, value in given.items() if value is None), None)
+        if absent and any(given.values()):
+            raise ValueError(f"MEDIAGATE_{absent.upper()} is not set: a model, its SHA-256 and its labels go together.")
+        if absent and self.vendor_name == LOCAL_VENDOR:
+            raise ValueError(
+                f"MEDIAGATE_VENDOR_NAME is {LOCAL_VENDOR}, so nobody but a local model looks at pictures:"
+                " set MEDIAGATE_ONNX_MODEL, or name a vendor."
+            )

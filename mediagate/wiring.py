@@ -2,17 +2,30 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import httpx
+from pydantic import SecretStr
 
+from mediagate.moderation.findings import LOCAL_VENDOR
+from mediagate.notify.purging import HookPurger
 from mediagate.notify.smtp import SmtpMailer
 from mediagate.settings import Settings
 from mediagate.storage.s3 import S3Store
 from mediagate.storage.store import S3Address
 from mediagate.vendors.generic import GenericVendor
+from mediagate.vendors.interface import ModerationVendor
+from mediagate.vendors.local import LocalVendor
+
+if TYPE_CHECKING:  # Pillow: not for the processes that open no pictures
+    from mediagate.classifier import ClassifierConfig
 
 VENDOR_TIMEOUT = 15.0
 """Seconds for one call; shorter than the activity's limit, so that the vendor is named in the failure."""
+
+
+PURGE_TIMEOUT = 10.0
+"""Seconds for one call of the purge hook."""
 
 
 def open_store(settings: Settings) -> S3Store:
@@ -42,9 +55,21 @@ def open_mailer(settings: Settings) -> SmtpMailer:
     )
 
 
+def classifier_config(settings: Settings) -> "ClassifierConfig | None":
+    """Which model looks at every picture; None if none is configured. Nothing is opened."""
+    from mediagate.classifier import ClassifierConfig
+
+    if not (settings.onnx_model and settings.onnx_sha256 and settings.onnx_labels):
+        return None
+    return ClassifierConfig(model=settings.onnx_model, sha256=settings.onnx_sha256.lower(), labels=settings.onnx_labels)
+
+
 @asynccontextmanager
-async def open_vendor(settings: Settings) -> AsyncIterator[GenericVendor]:
-    """The moderation vendor, with a client of its own."""
+async def open_vendor(settings: Settings) -> AsyncIterator[ModerationVendor]:
+    """The moderation vendor, with a client of its own if it is somewhere else."""
+    if settings.vendor_name == LOCAL_VENDOR:
+        yield LocalVendor()
+        return
     async with httpx.AsyncClient(timeout=httpx.Timeout(VENDOR_TIMEOUT), follow_redirects=False) as client:
         yield GenericVendor(
             name=settings.vendor_name,
@@ -53,3 +78,17 @@ async def open_vendor(settings: Settings) -> AsyncIterator[GenericVendor]:
             webhook_secrets=settings.vendor_webhook_secrets,
             client=client,
         )
+
+
+@asynccontextmanager
+async def open_purger(settings: Settings) -> AsyncIterator[HookPurger | None]:
+    """The way to the CDN, with a client of its own; None without a hook.
+
+    Raises:
+        ValueError: its secret is missing, or is not `whsec_` and base64.
+    """
+    if not settings.purge_url:
+        yield None
+        return
+    async with httpx.AsyncClient(timeout=httpx.Timeout(PURGE_TIMEOUT), follow_redirects=False) as client:
+        yield HookPurger(url=settings.purge_url, secret=settings.purge_secret or SecretStr(""), client=client)

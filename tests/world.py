@@ -7,10 +7,10 @@ import io
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,8 +32,10 @@ from mediagate.access import api_keys
 from mediagate.access.api_keys import Scope
 from mediagate.access.delivery import DeliverySigner
 from mediagate.imaging import MemoryBudget
+from mediagate.imaging.pool import PicturePool
 from mediagate.media.values import MIB, Status
 from mediagate.notify.memory import MemoryMailer
+from mediagate.notify.purging import MemoryPurger
 from mediagate.settings import Settings
 from mediagate.storage import keys
 from mediagate.storage.s3 import S3Store
@@ -46,6 +48,12 @@ VENDOR = "memory"
 SECRET = SecretStr("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
 PATIENCE = 60.0
 """Seconds after which a condition that does not come true fails the test."""
+
+
+@cache
+def picture_pool() -> PicturePool:
+    """The processes for pictures, the same ones for every world of a test process."""
+    return PicturePool(2, MemoryBudget(512 * MIB), time_limit=PATIENCE)
 
 
 def picture(width: int = 640, height: int = 480, *, seed: int = 0, kind: str = "JPEG") -> bytes:
@@ -126,6 +134,13 @@ class World:
             tx.media.add(media)
         return media_id
 
+    async def configure(self, **settings: Any) -> None:
+        """Replace settings of the library: `images`, `watermark`, …"""
+        async with self.db.transaction() as tx:
+            library = await tx.access.library(self.library.slug)
+            assert library
+            library.settings = {**library.settings, **settings}
+
     # Looking
 
     async def media(self, media_id: str) -> Media:
@@ -158,6 +173,11 @@ class World:
         for prefix in (self.library.slug, "work/", "staging/"):
             found += [stat.key async for stat in self.store.list(prefix) if media_id in stat.key]
         return sorted(key.removeprefix(f"{self.library.slug}/").replace(media_id, "ID") for key in found)
+
+    def cached(self, sha256: str) -> Path:
+        """Where the workers keep a downloaded master."""
+        assert self.settings.cache_dir
+        return self.settings.cache_dir / sha256
 
     @asynccontextmanager
     async def workers(self, *roles: Role, **deps: Any) -> AsyncIterator[None]:
@@ -252,9 +272,9 @@ async def open_world(
             vendors={VENDOR: vendor},
             mailer=mailer,
             flows=flows,
-            memory=MemoryBudget(512 * MIB),
-            cpu=stack.enter_context(ThreadPoolExecutor(2)),
+            pictures=picture_pool(),
             signer=signer,
+            purger=MemoryPurger() if settings.purge_url else None,
         )
         http = await stack.enter_async_context(
             httpx.AsyncClient(

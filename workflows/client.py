@@ -7,6 +7,7 @@ and leave the rest to the sweep.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -20,6 +21,8 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    WithStartWorkflowOperation,
+    WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -36,10 +39,23 @@ from mediagate.errors import Conflict, InvalidRequest, NotFound, QueueUnserved, 
 from mediagate.media.values import Status
 from mediagate.moderation.findings import VendorEvent
 from workflows import names, policies
-from workflows.messages import AbortRequest, DecisionResult, HumanDecision, SweepInput, UploadInput
+from workflows.messages import (
+    AbortRequest,
+    DecisionResult,
+    HumanDecision,
+    RebuildInput,
+    RebuildResult,
+    RenditionInput,
+    SweepInput,
+    TakedownInput,
+    UploadInput,
+)
 
 UPLOAD_WORKFLOW = "UploadWorkflow"
+RENDITION_WORKFLOW = "RenditionWorkflow"
+REBUILD_WORKFLOW = "RebuildWorkflow"
 SWEEP_WORKFLOW = "SweepWorkflow"
+TAKEDOWN_WORKFLOW = "TakedownWorkflow"
 
 
 class Flows:
@@ -81,6 +97,42 @@ class Flows:
             return None
         return handle.first_execution_run_id or handle.result_run_id
 
+    async def start_renditions(self, media_id: str, library: str) -> None:
+        """Have the pictures made that an approved item's library wants of it; while that runs, asking again does
+        nothing.
+
+        Raises:
+            WorkflowsUnavailable: the service did not answer in time.
+        """
+        with _bounded():
+            await self.client.start_workflow(
+                RENDITION_WORKFLOW,
+                RenditionInput(media_id=media_id, library=library),
+                id=names.renditions_id(media_id),
+                task_queue=names.task_queue(self.prefix, names.Role.FLOW),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary="further pictures of an approved item",
+                rpc_timeout=policies.START_RPC,
+            )
+
+    async def rebuild(self, job: RebuildInput) -> WorkflowHandle[Any, RebuildResult]:
+        """Make a library's stale pictures anew; joins the rebuild that runs already, if one does.
+
+        Raises:
+            WorkflowsUnavailable: the service did not answer in time.
+        """
+        with _bounded():
+            return await self.client.start_workflow(
+                REBUILD_WORKFLOW,
+                job,
+                id=names.rebuild_id(job.library),
+                task_queue=names.task_queue(self.prefix, names.Role.FLOW),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                result_type=RebuildResult,
+                static_summary=f"rebuild stale pictures of {job.library}",
+                rpc_timeout=policies.START_RPC,
+            )
+
     async def signal_moderation(self, media_id: str, event: VendorEvent) -> bool:
         """Hand a vendor's event to the run; False if there is no open run of that id.
 
@@ -104,19 +156,38 @@ class Flows:
         """Stop an upload. Raises Conflict if it is decided, NotFound without an open run, WorkflowsUnavailable."""
         return await self._update(media_id, "abort", request)
 
+    async def takedown(self, takedown: TakedownInput) -> DecisionResult:
+        """Withdraw an approved item; returns once its row is closed, so that nothing of it is public any more.
+
+        Files and caches follow. Joins the run that is at it already, if one is; when that has ended, the same takedown
+        again repeats its steps, which have the effect of once, and purges caches again.
+
+        Raises:
+            Conflict: the run failed before the row was closed.
+            WorkflowsUnavailable: no answer in time; the takedown may or may not be under way.
+        """
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            TAKEDOWN_WORKFLOW,
+            takedown,
+            id=names.takedown_id(takedown.media_id),
+            task_queue=names.task_queue(self.prefix, names.Role.FLOW),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(names.LIBRARY, takedown.library)]),
+            static_summary=_plain(f"take down: {takedown.reason}, by {takedown.actor}"),
+        )
+        with _answered(), _bounded():
+            decision: DecisionResult = await self.client.execute_update_with_start_workflow(
+                "closed", start_workflow_operation=start, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC
+            )
+            return decision
+
     async def _update(self, media_id: str, update: str, payload: HumanDecision | AbortRequest) -> DecisionResult:
         handle = self.client.get_workflow_handle(names.workflow_id(media_id))
-        try:
-            with _bounded(about_a_run=True):
-                decision: DecisionResult = await handle.execute_update(
-                    update, payload, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC
-                )
-                return decision
-        except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            message = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            invalid = isinstance(cause, ApplicationError) and cause.type == InvalidRequest.__name__
-            raise (InvalidRequest if invalid else Conflict)(message) from error
+        with _answered(), _bounded(about_a_run=True):
+            decision: DecisionResult = await handle.execute_update(
+                update, payload, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC
+            )
+            return decision
 
     async def ensure_sweep(self, sweep: SweepInput | None = None, *, every: timedelta = policies.SWEEP_EVERY) -> None:
         """Create the schedule of the sweep unless it exists; one sweep runs at a time."""
@@ -156,6 +227,18 @@ class Flows:
             answer = await self.client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=2))
         if not answer.pollers:
             raise QueueUnserved
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Bring the refusal of an update into the project's error tree."""
+    try:
+        yield
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        message = cause.message if isinstance(cause, ApplicationError) else str(cause)
+        invalid = isinstance(cause, ApplicationError) and cause.type == InvalidRequest.__name__
+        raise (InvalidRequest if invalid else Conflict)(message) from error
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 They carry ids and keys, never bytes of files.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import Field
 
@@ -76,6 +76,7 @@ class DecisionInput(MediaRef):
     decided_by: str = "policy"
     note: str = ""
     deadline_passed: bool = False
+    round: int = Field(0, description="0: the upload's own decision; a later one takes the place of the one before")
 
 
 class DecisionResult(Value):
@@ -103,6 +104,7 @@ class FileInput(MediaRef):
     verdict: Verdict
     reason: str = ""
     detail: str = ""
+    round: int = Field(0, description="that of the decision; what a later one filed is left alone")
 
 
 class FileResult(Value):
@@ -110,6 +112,7 @@ class FileResult(Value):
 
     status: Status
     objects: int = 0
+    renditions: bool = Field(False, description="the library wants more pictures of it now")
 
 
 class NotifyInput(MediaRef):
@@ -137,11 +140,93 @@ class HumanDecision(Value):
     note: str = ""
 
 
+class TakedownInput(MediaRef):
+    """Start of a `TakedownWorkflow`: make an approved item public no more."""
+
+    verdict: Verdict
+    reason: str = Field(description="a code; the decision's is `takedown:<reason>`")
+    note: str = ""
+    actor: str
+    round: int = Field(description="of the decision, 1 or more")
+
+
+class TakedownResult(Value):
+    """End of a `TakedownWorkflow`."""
+
+    media_id: str
+    status: Status
+    reason: str
+    purged: bool = Field(False, description="caches were told to forget it")
+
+
+class PurgeInput(MediaRef):
+    """Make caches forget everything public of an item."""
+
+    reason: str = ""
+
+
+class PurgeResult(Value):
+    """What became of it; not `purged`: there is no hook, so there are no caches."""
+
+    purged: bool = False
+
+
 class AbortRequest(Value):
     """Update `abort`: stop this upload; it ends as rejected."""
 
     actor: str
     reason: str = ""
+
+
+class RenditionInput(MediaRef):
+    """Bring one approved item's pictures in line with its library's policy."""
+
+    only_stale: bool = Field(False, description="where renditions are made lazily, leave the missing ones missing")
+
+
+class RenditionResult(Value):
+    """What was made and taken away; file names as in URLs."""
+
+    made: tuple[str, ...] = ()
+    dropped: int = 0
+
+
+class StaleInput(Value):
+    """Look through a page of a library's approved items, newest first, from behind a position."""
+
+    library: str
+    after_time: datetime | None = None
+    after_id: str = ""
+    limit: int = 100
+
+
+class StalePage(Value):
+    """Media ids with stale pictures; without `after_time` it was the last page."""
+
+    looked_at: int = 0
+    stale: tuple[str, ...] = ()
+    after_time: datetime | None = None
+    after_id: str = ""
+
+
+class RebuildResult(Value):
+    """How far a rebuild is, or what it did."""
+
+    looked_at: int = 0
+    rebuilt: int = 0
+    failed: tuple[str, ...] = Field((), description="media ids that keep their old pictures, the first ones")
+
+
+class RebuildInput(Value):
+    """Make all stale pictures of a library anew."""
+
+    library: str
+    at_once: int = Field(2, ge=1, le=50, description="items worked on at the same time")
+    page: int = 100
+    most_failures: int = 1000
+    after_time: datetime | None = None
+    after_id: str = ""
+    done: RebuildResult = RebuildResult()
 
 
 class SweepInput(Value):

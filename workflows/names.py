@@ -35,6 +35,21 @@ def workflow_id(media_id: str) -> str:
     return f"media-{media_id}"
 
 
+def renditions_id(media_id: str) -> str:
+    """`renditions-<media_id>`: one run at a time makes further pictures of an item."""
+    return f"renditions-{media_id}"
+
+
+def rebuild_id(library: str) -> str:
+    """`rebuild-<library>`."""
+    return f"rebuild-{library}"
+
+
+def takedown_id(media_id: str) -> str:
+    """`takedown-<media_id>`: one run at a time withdraws an item."""
+    return f"takedown-{media_id}"
+
+
 def sweep_schedule_id(prefix: str) -> str:
     """`media-sweep`."""
     return f"{prefix}-sweep"

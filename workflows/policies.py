@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 from workflows.names import Role, prefix_of, task_queue
@@ -70,6 +70,19 @@ FILING = Step(  # never abandoned half-way: a cancellation waits until the objec
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     ),
 )
+RENDITIONS = Step(  # several large encodes, AVIF among them; the public has the JPEGs meanwhile, so uploads go first
+    Role.CPU,
+    ActivityConfig(
+        start_to_close_timeout=minutes(15),
+        heartbeat_timeout=seconds(15),
+        retry_policy=UNTIL_IT_WORKS,
+        priority=Priority(priority_key=5),
+    ),
+)
+STALE_PAGE = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
+PURGE = Step(  # as long as caches may show what was taken down, trying goes on; an alert says so after `PURGE_ALERT`
+    Role.IO, ActivityConfig(start_to_close_timeout=seconds(30), retry_policy=UNTIL_IT_WORKS)
+)
 NOTIFICATION = Step(  # the row is written first; a mail that did not go out is sent by the sweep
     Role.IO,
     ActivityConfig(
@@ -89,6 +102,10 @@ PROJECTION = LocalActivityConfig(  # short idempotent writes; beyond 10 s of bac
 )
 
 SWEEP_EVERY = minutes(1)
+PURGE_ALERT = minutes(5)
+"""How long a purge may take before admins are told that caches may still show the picture."""
+PURGE_AGAIN = minutes(1)
+"""After which caches are purged once more: an answer that was on its way to one may have arrived after the purge."""
 UPDATE_RPC = seconds(15)
 """How long an API request waits for the outcome of an update."""
 START_RPC = seconds(5)

@@ -1,15 +1,19 @@
 """The way of one upload through the gate."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    WorkflowAlreadyStartedError,
+)
 
 with workflow.unsafe.imports_passed_through():
     from activities.filing import Filing
-    from activities.notifying import Notifying
     from activities.projecting import Projecting
     from activities.rendering import Rendering
     from activities.verifying import Verifying
@@ -17,20 +21,21 @@ with workflow.unsafe.imports_passed_through():
     from mediagate.media.values import Status, Verdict
     from mediagate.moderation.findings import VendorEvent
     from mediagate.moderation.policy import Reason
-    from workflows import names, policies
+    from workflows import names, policies, reporting
     from workflows.messages import (
         AbortRequest,
         DecisionInput,
         DecisionResult,
-        FailureInput,
         FileInput,
+        FileResult,
         HumanDecision,
         MediaRef,
-        NotifyInput,
+        RenditionInput,
         StepResult,
         UploadInput,
         UploadResult,
     )
+    from workflows.renditions import RenditionWorkflow
     from workflows.vendor_exchange import VendorExchange
 
 POISONED = "PoisonedFile"
@@ -60,14 +65,16 @@ class UploadWorkflow:
         try:
             refused = await self._verify() or await self._render()
             self._decision = await (self._refuse(refused) if refused else self._moderate())
-            status = await self._file(self._decision)
+            filed = await self._file(self._decision)
         except BaseException as error:
-            await self._fail(error)
+            await reporting.fail(self._ref, error, batch_id=self._upload.batch_id)
             raise
-        await self._notify(self._decision, status)
+        await self._notify(self._decision, filed.status)
+        if filed.renditions:
+            await self._start_renditions()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return UploadResult(
-            media_id=upload.media_id, status=status, verdict=self._decision.verdict, reason=self._decision.reason
+            media_id=upload.media_id, status=filed.status, verdict=self._decision.verdict, reason=self._decision.reason
         )
 
     # Messages
@@ -110,8 +117,8 @@ class UploadWorkflow:
     async def _verify(self) -> StepResult | None:
         """Check the stored object; a refusal is an outcome, not a failure."""
         workflow.set_current_details("Verifying the stored object.")
-        return self._refusal(
-            await workflow.execute_activity_method(
+        return await self._refusal(
+            workflow.execute_activity_method(
                 Verifying.verify_object,
                 self._ref,
                 **policies.at(policies.OBJECT_CHECK, "verify"),
@@ -119,31 +126,27 @@ class UploadWorkflow:
         )
 
     async def _render(self) -> StepResult | None:
-        """Make the marked original and the variants side by side, both from the source."""
+        """Make the marked original and the variants, all from one decode."""
         if self._abort:
             return None
         workflow.set_current_details("Rendering the marked original and the variants.")
-        # Both are waited for whatever the other says: a step that still wrote objects while they are filed would leave
-        # some behind.
-        results = await asyncio.gather(
-            workflow.execute_activity_method(
-                Rendering.apply_watermark, self._ref, **policies.at(policies.IMAGE_WORK, "original, marked")
-            ),
+        return await self._refusal(
             workflow.execute_activity_method(
                 Rendering.build_variants,
                 self._ref,
-                **policies.at(policies.IMAGE_WORK, "medium, thumb, moderation copy"),
-            ),
-            return_exceptions=True,
+                **policies.at(policies.IMAGE_WORK, "original, medium, thumb, moderation copy"),
+            )
         )
-        for result in results:
-            if isinstance(result, BaseException) and _kind(result) != POISONED:
-                raise result
-        refusals = [StepResult(poisoned=True) if isinstance(r, BaseException) else self._refusal(r) for r in results]
-        return next((refusal for refusal in refusals if refusal), None)
 
     @staticmethod
-    def _refusal(result: StepResult) -> StepResult | None:
+    async def _refusal(step: Awaitable[StepResult]) -> StepResult | None:
+        """What a step that opens the file has against it, if anything."""
+        try:
+            result = await step
+        except ActivityError as error:
+            if reporting.kind_of(error) != POISONED:
+                raise
+            return StepResult(poisoned=True)
         return result if result.refused else None
 
     async def _refuse(self, refused: StepResult) -> DecisionResult:
@@ -235,7 +238,7 @@ class UploadWorkflow:
             **policies.PROJECTION,
         )
 
-    async def _file(self, decision: DecisionResult) -> Status:
+    async def _file(self, decision: DecisionResult) -> FileResult:
         """Copy, verify, commit, delete: everything stands where the verdict says, or nothing has moved."""
         workflow.set_current_details(f"Filing as {status_for(decision.verdict).value}: {decision.reason}.")
         filed = await workflow.execute_activity_method(
@@ -249,7 +252,18 @@ class UploadWorkflow:
             [names.MEDIA_STAGE.value_set(filed.status.value), names.VERDICT.value_set(decision.verdict.value)]
         )
         workflow.set_current_details(f"Filed as {filed.status.value}: {decision.reason}.")
-        return filed.status
+        return filed
+
+    async def _start_renditions(self) -> None:
+        """In a run of their own: the public has the JPEGs, so nobody waits for AVIF."""
+        with suppress(WorkflowAlreadyStartedError):  # somebody asked for one in this very moment
+            await workflow.start_child_workflow(
+                RenditionWorkflow.run,
+                RenditionInput(**self._ref.model_dump()),
+                id=names.renditions_id(self._ref.media_id),
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                static_summary="further pictures of an approved item",
+            )
 
     async def _notify(self, decision: DecisionResult, status: Status) -> None:
         """Tell the admins, last; what is filed stays filed whatever becomes of the mail, or of a late cancellation."""
@@ -258,39 +272,5 @@ class UploadWorkflow:
             await self._telling
         await self._tell(kind, f"{status.value}: {decision.reason}")
 
-    async def _tell(self, kind: str, detail: str, occasion: str = "") -> None:
-        try:
-            await workflow.execute_activity_method(
-                Notifying.notify_admins,
-                NotifyInput(
-                    **self._ref.model_dump(),
-                    kind=kind,
-                    detail=detail,
-                    occasion=occasion,
-                    batch_id=self._upload.batch_id,
-                ),
-                **policies.at(policies.NOTIFICATION, f"notify: {kind}"),
-            )
-        except ActivityError as error:
-            workflow.logger.warning("notification %s did not go out yet: %s", kind, error.cause)
-
-    async def _fail(self, error: BaseException) -> None:
-        """Name the cause where operators look for it, before the run ends as failed or cancelled."""
-        cancelled = is_cancelled_exception(error)
-        if not (cancelled or isinstance(error, ActivityError)):
-            return  # an eviction, or a bug in this code, which fails the workflow task and is retried after a repair
-        kind = "cancelled" if cancelled else _kind(error)
-        workflow.upsert_search_attributes([names.FAILURE_KIND.value_set(kind)])
-        await workflow.execute_local_activity_method(
-            Projecting.record_failure,
-            FailureInput(**self._ref.model_dump(), kind=kind, detail=str(getattr(error, "cause", None) or error)),
-            **policies.PROJECTION,
-        )
-        if not cancelled:  # whoever cancelled it knows
-            await self._tell("system_alert", f"The run failed: {kind}", occasion=workflow.info().run_id)
-
-
-def _kind(error: BaseException) -> str:
-    """The name of the class in `mediagate.errors` that an activity failed with, or that of the SDK's failure."""
-    cause = error.cause if isinstance(error, ActivityError) else error
-    return (cause.type if isinstance(cause, ApplicationError) else None) or type(cause).__name__
+    async def _tell(self, kind: str, detail: str) -> None:
+        await reporting.tell(self._ref, kind, detail, batch_id=self._upload.batch_id)

@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.moderation import Moderation
     from mediagate.media.values import Status
-    from mediagate.moderation.findings import VendorEvent
+    from mediagate.moderation.findings import LOCAL_VENDOR, VendorEvent
     from mediagate.moderation.policy import Reason
     from workflows import names, policies
     from workflows.messages import MediaRef, SubmitResult, Waits
@@ -23,6 +23,7 @@ class VendorExchange:
         self._ref = ref
         self._waits = waits
         self._heard: dict[str, VendorEvent] = {}
+        self._asked: set[str] = set()
 
     def hear(self, event: VendorEvent) -> None:
         """Take a word. The server does not deduplicate signals, so the event id does; the order does not matter."""
@@ -35,11 +36,16 @@ class VendorExchange:
 
     @property
     def settled(self) -> bool:
-        """True once a final word was heard."""
-        return any(event.settles for event in self._heard.values())
+        """True once a vendor that was asked gave its final word. What others say counts, but is not waited for."""
+        return any(event.settles and self._is_awaited(event.vendor) for event in self._heard.values())
+
+    def _is_awaited(self, vendor: str) -> bool:
+        # Before a receipt, or without one, it is not known who was asked; only that the local classifier, which speaks
+        # first, stands in for nobody.
+        return vendor in self._asked if self._asked else vendor != LOCAL_VENDOR
 
     async def ask(self, *, interrupted: Callable[[], bool]) -> Reason | None:
-        """Submit, and wait until a final word is there; None, or why there is none. Ends early if interrupted."""
+        """Submit, and wait for the vendor's final word; None, or why there is none. Ends early if interrupted."""
         try:
             receipt = await self._submit(interrupted)
         except ActivityError as error:
@@ -76,6 +82,7 @@ class VendorExchange:
             submission.cancel()
             return SubmitResult()
         receipt = await submission
+        self._asked.add(receipt.vendor)
         for event in receipt.events:
             self.hear(event)
         return receipt
@@ -100,4 +107,5 @@ class VendorExchange:
                 raise
             return
         for event in answer.events:
+            self._asked.add(event.vendor)  # another one than took the submission, if that was renamed meanwhile
             self.hear(event)

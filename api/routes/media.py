@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from api.deps import Gate, GateDep, Reader, Reviewer, Uploader, library_for, media_for
-from api.files import variant_url
+from api.files import owed_renditions, variant_url
 from api.idempotency import once
 from api.models import (
     AbortCreate,
@@ -18,6 +18,8 @@ from api.models import (
     MediaPage,
     MediaRead,
     MediaSummary,
+    RenditionRead,
+    TakedownCreate,
     Timeline,
     TimelineEvent,
     VariantRead,
@@ -26,9 +28,9 @@ from api.models import (
 from api.pages import Limit, decode, encode
 from db.tables import Library, Media, MediaDecision, MediaVariant
 from mediagate.errors import Conflict, NotFound
-from mediagate.media.lifecycle import DECIDED
-from mediagate.media.values import Status
-from workflows.messages import AbortRequest, DecisionResult, HumanDecision
+from mediagate.media.lifecycle import DECIDED, WORK
+from mediagate.media.values import Status, VariantFile
+from workflows.messages import AbortRequest, DecisionResult, HumanDecision, TakedownInput
 from workflows.names import workflow_id
 
 router = APIRouter(tags=["media"])
@@ -45,7 +47,8 @@ async def read_media(media_id: UUID, gate: GateDep, caller: Reader) -> MediaRead
         **_summary(media, library).model_dump(),
         detail=media.detail,
         facts=media.facts,
-        variants=[_variant(gate, media, row) for row in variants],
+        variants=[_variant(gate, media, library, row) for row in variants],
+        renditions=[_rendition(gate, media, library, file) for file in owed_renditions(media, library, variants)],
         decision=_decision(decision) if decision else None,
         workflow=_workflow(gate, media),
         accepted_at=media.accepted_at,
@@ -109,6 +112,51 @@ async def abort(media_id: UUID, body: AbortCreate, request: Request, gate: GateD
     return await once(request, gate, caller, await request.body(), act, status=200)
 
 
+@router.post("/media/{media_id}/takedown", response_model=DecisionStands)
+async def take_down(
+    media_id: UUID, body: TakedownCreate, request: Request, gate: GateDep, caller: Reviewer
+) -> JSONResponse:
+    """Withdraw an approved item. Once this answers, no public URL of it opens; files and caches follow.
+
+    Sent again for an item that was taken down before, it answers with the decision that stands and purges caches again.
+    """
+    _, library = await media_for(gate, caller, media_id)
+
+    async def act() -> DecisionStands:
+        async with gate.db.transaction() as tx:
+            media = await tx.media.get(media_id)
+            standing = await tx.decisions.latest(media_id)
+        job = TakedownInput(
+            media_id=str(media_id),
+            library=library.slug,
+            tracking_id=request.state.tracking_id,
+            verdict=body.verdict,
+            reason=body.reason,
+            note=body.note,
+            actor=caller.name,
+            round=_takedown_round(media, standing),
+        )
+        return _stands(media_id, await gate.flows.takedown(job))
+
+    return await once(request, gate, caller, await request.body(), act, status=200)
+
+
+def _takedown_round(media: Media, standing: MediaDecision | None) -> int:
+    """The round that a takedown decides: a new one, or the one that withheld the item before.
+
+    Raises:
+        Conflict: it is not public, and was not taken down.
+    """
+    latest = standing.round if standing else 0
+    if media.status is Status.APPROVED:
+        return latest + 1
+    if media.status in DECIDED and latest:
+        return latest
+    if media.status in WORK:
+        raise Conflict("It is not decided yet, so it is not public: abort the upload instead (POST …/abort).")
+    raise Conflict(f"It is not public, so there is nothing to take down: {media.status.value}.")
+
+
 def _refuse_decided(media: Media) -> None:
     if media.status in DECIDED:
         raise Conflict(f"It is decided already: {media.status.value}.")
@@ -136,8 +184,14 @@ def _summary(media: Media, library: Library) -> MediaSummary:
     return MediaSummary.model_validate({**media.model_dump(), "library": library.slug})
 
 
-def _variant(gate: Gate, media: Media, row: MediaVariant) -> VariantRead:
-    return VariantRead.model_validate({**row.model_dump(), "url": variant_url(gate, media, row.file)})
+def _variant(gate: Gate, media: Media, library: Library, row: MediaVariant) -> VariantRead:
+    return VariantRead.model_validate(
+        {**row.model_dump(), "url": variant_url(gate, media, library, row.file, row.sha256)}
+    )
+
+
+def _rendition(gate: Gate, media: Media, library: Library, file: VariantFile) -> RenditionRead:
+    return RenditionRead(name=file.name, format=file.format, url=variant_url(gate, media, library, file))
 
 
 def _decision(row: MediaDecision) -> DecisionRead:

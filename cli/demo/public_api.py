@@ -95,6 +95,10 @@ class PublicApi:
         """A person's verdict on an item in review."""
         return await self._post(f"/media/{media_id}/decision", {"verdict": verdict, "reason": reason, "note": note})
 
+    async def take_down(self, media_id: str, *, reason: str) -> Document:
+        """Withdraw an approved item."""
+        return await self._post(f"/media/{media_id}/takedown", {"reason": reason})
+
     async def media(self, media_id: str) -> Document:
         """Everything about an item."""
         return await self._get(f"/media/{media_id}")

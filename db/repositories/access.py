@@ -20,9 +20,10 @@ class AccessRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def library(self, slug: str) -> Library | None:
-        """The library of that slug."""
-        return (await self._session.scalars(select(Library).where(col(Library.slug) == slug))).one_or_none()
+    async def library(self, slug: str, *, lock: bool = False) -> Library | None:
+        """The library of that slug; `lock`: nobody else changes it before the commit, but items may be added to it."""
+        query = select(Library).where(col(Library.slug) == slug)
+        return (await self._session.scalars(query.with_for_update(key_share=True) if lock else query)).one_or_none()
 
     async def ensure_library(self, slug: str, *, name: str, settings: dict[str, Any]) -> Library:
         """The library of that slug, made if it does not exist."""

@@ -38,6 +38,11 @@ class DecisionRepository:
         )
         return (await self._session.scalars(query)).one_or_none()
 
+    async def overruled(self, media_id: UUID, round_: int) -> bool:
+        """True if a later round has ended: what the earlier one decided holds no more."""
+        latest = await self.latest(media_id)
+        return latest is not None and latest.final and latest.round > round_
+
     async def latest(self, media_id: UUID) -> MediaDecision | None:
         """The decision that stands: the final one of the latest round, else what opened its review."""
         query = (

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import InboxEvent, InboxState, now
+from mediagate.moderation.findings import VendorEvent
 
 
 class InboxRepository:
@@ -23,6 +24,27 @@ class InboxRepository:
         statement = insert(InboxEvent).values(event.model_dump())
         stored = statement.on_conflict_do_nothing(index_elements=["vendor", "event_id"]).returning(col(InboxEvent.id))
         return (await self._session.execute(stored)).scalar() is not None
+
+    async def put_local(self, event: VendorEvent, *, tracking_id: str = "") -> UUID:
+        """The id under which the local classifier's word is stored; a second time nothing changes.
+
+        It goes the way of every stored event: `activities.inbox.deliver` takes it to the run, or else the submission
+        or the sweep does.
+        """
+        row = InboxEvent(
+            vendor=event.vendor,
+            event_id=event.event_id,
+            media_id=UUID(event.media_id),
+            event=event.model_dump(mode="json"),
+            body=b"",
+            tracking_id=tracking_id,
+        )
+        if await self.store(row):
+            return row.id
+        known = select(col(InboxEvent.id)).where(
+            col(InboxEvent.vendor) == event.vendor, col(InboxEvent.event_id) == event.event_id
+        )
+        return (await self._session.execute(known)).scalar_one()
 
     async def get(self, inbox_id: UUID) -> InboxEvent | None:
         """One event."""

@@ -105,6 +105,20 @@ class MediaRepository:
             delete(MediaVariant).where(col(MediaVariant.media_id) == media_id, col(MediaVariant.name) == name)
         )
 
+    async def drop_variant(self, media_id: UUID, file: VariantFile) -> None:
+        """Take one line off the manifest."""
+        row = await self.variant(media_id, file)
+        if row:
+            await self._session.delete(row)
+
+    async def manifests(self, media_ids: Iterable[UUID]) -> dict[UUID, list[MediaVariant]]:
+        """The manifest of each of these items."""
+        query = select(MediaVariant).where(col(MediaVariant.media_id).in_(list(media_ids)))
+        found: dict[UUID, list[MediaVariant]] = {}
+        for row in (await self._session.scalars(query)).all():
+            found.setdefault(row.media_id, []).append(row)
+        return found
+
     async def page(
         self,
         library_id: UUID,

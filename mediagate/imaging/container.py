@@ -26,6 +26,22 @@ class Container:
     """TIFF structure, without the `Exif\\0\\0` that JPEG puts before it"""
     icc: bytes = b""
     xmp: bytes = b""
+    iptc: bytes = b""
+    """IPTC-IIM records"""
+    crop: tuple[int, int, int, int] | None = None
+    """what is shown of the decoded pixels, before the orientation: left, top, right, bottom; None: all"""
+    orientation: int | None = None
+    """1..8 as in EXIF, where the container itself says it; None: EXIF says"""
+    animation: bytes = b""
+    """the same format with all frames and without metadata; empty if there is one frame, or no decoder for more"""
+    durations: tuple[int, ...] = ()
+    """of each frame of an animation, in milliseconds as the file says"""
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height of what is shown, before the orientation."""
+        left, top, right, bottom = self.crop or (0, 0, self.width, self.height)
+        return right - left, bottom - top
 
 
 def truncated(kind: str, where: str) -> Refused:
@@ -62,7 +78,7 @@ def check_tail(kind: str, data: bytes, end: int) -> None:
         return
     found = next((name for magic, name in _KNOWN_TAILS if tail.lstrip().startswith(magic)), None)
     if found is None and tail[4:8] == b"ftyp":
-        found = "a video"
+        found = "a video or another picture"
     raise Refused(
         Refusal.TRAILING_DATA,
         f"After the end of the {kind} picture {len(data) - end} more bytes follow" + (f": {found}." if found else "."),

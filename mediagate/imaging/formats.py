@@ -7,13 +7,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from PIL import AvifImagePlugin
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+from pillow_heif import HeifImageFile
+from pillow_heif import options as heif_options
 
-from mediagate.imaging import gif, jpeg, png, webp
+from mediagate.imaging import gif, heif, jpeg, png, tiff_file, webp
 from mediagate.imaging.container import Container
 from mediagate.imaging.refusal import Refused
 from mediagate.media.values import Limits, Refusal
@@ -21,27 +26,43 @@ from mediagate.media.values import Limits, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format; `decoder` is the only Pillow plugin that ever sees a file of it."""
+    """One format; `decoder` is the only plugin that ever sees a file of it."""
 
     name: str
     content_type: str
-    magic: re.Pattern[bytes]
+    recognises: Callable[[bytes], object]
+    """truthy for data that starts like this format"""
     walk: Callable[[bytes, Limits], Container]
     decoder: type[ImageFile]
 
 
 FORMATS = (
-    Format("jpeg", "image/jpeg", re.compile(rb"\xff\xd8\xff"), jpeg.walk, JpegImageFile),
-    Format("png", "image/png", re.compile(re.escape(png.SIGNATURE)), png.walk, PngImageFile),
-    Format("webp", "image/webp", re.compile(rb"RIFF....WEBP", re.DOTALL), webp.walk, WebPImageFile),
-    Format("gif", "image/gif", re.compile(rb"GIF8[79]a"), gif.walk, GifImageFile),
+    Format("jpeg", "image/jpeg", re.compile(rb"\xff\xd8\xff").match, jpeg.walk, JpegImageFile),
+    Format("png", "image/png", re.compile(re.escape(png.SIGNATURE)).match, png.walk, PngImageFile),
+    Format("webp", "image/webp", re.compile(rb"RIFF....WEBP", re.DOTALL).match, webp.walk, WebPImageFile),
+    Format("gif", "image/gif", re.compile(rb"GIF8[79]a").match, gif.walk, GifImageFile),
+    Format("avif", "image/avif", heif.is_avif, heif.walk_avif, AvifImageFile),
+    Format("heic", "image/heic", heif.is_heic, heif.walk_heic, HeifImageFile),
+    Format("tiff", "image/tiff", re.compile(rb"II\*\0|MM\0[*+]|II\+\0").match, tiff_file.walk, TiffImageFile),
 )
+
+# One piece of work is one thread: how many run at once is decided by memory, not by the decoders. Neither plugin takes
+# this as an argument. Files made anew have no thumbnails, depth maps or other auxiliary pictures to look for.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+heif_options.DECODE_THREADS = 1
+heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 
 _ALIASES = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
     "image/x-png": "image/png",
     "image/apng": "image/png",
+    "image/heif": "image/heic",
+    "image/heic-sequence": "image/heic",
+    "image/heif-sequence": "image/heic",
+    "image/avif-sequence": "image/avif",
+    "image/x-tiff": "image/tiff",
+    "image/tif": "image/tiff",
 }
 
 # What browsers look at to guess a type (WHATWG MIME Sniffing 7: 1445 bytes); PDF readers search the first 1024.
@@ -62,9 +83,11 @@ def recognise(data: bytes, declared_type: str | None) -> Format:
     Raises:
         Refused: `unknown_type`, `type_mismatch`.
     """
-    found = next((f for f in FORMATS if f.magic.match(data)), None)
+    found = next((f for f in FORMATS if f.recognises(data)), None)
     if found is None:
-        raise Refused(Refusal.UNKNOWN_TYPE, "The file does not start like a JPEG, PNG, WebP or GIF picture.")
+        raise Refused(
+            Refusal.UNKNOWN_TYPE, "The file does not start like a JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF picture."
+        )
     if declared_type is not None:
         declared = declared_type.partition(";")[0].strip().lower()
         if _ALIASES.get(declared, declared) != found.content_type:

@@ -7,6 +7,10 @@ from mediagate.media.values import Limits
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _GRAPHIC_CONTROL = 0xF9
 
+# A palette index; red, green, blue and alpha; the flattened picture. An animation has the canvas twice more, as it is
+# and as the disposal of a frame brings it back.
+_PIXEL_BYTES, _ANIMATED_PIXEL_BYTES = 13, 21
+
 
 def _after_sub_blocks(data: bytes, position: int) -> int:
     """Where a chain of sub-blocks ends, behind its terminator."""
@@ -41,8 +45,9 @@ def walk(data: bytes, limits: Limits) -> Container:
     if len(data) < 13:
         raise truncated("GIF", "the header")
     position = 13 + _table_size(data[10])
-    width = height = frames = 0
-    header, control, picture = data[:position], b"", b""
+    width = height = 0
+    header, control = data[:position], b""
+    pictures: list[bytes] = []
     while True:
         kind = data[position] if position < len(data) else None
         if kind == _EXTENSION:
@@ -51,11 +56,15 @@ def walk(data: bytes, limits: Limits) -> Container:
                 control = data[position:end]
         elif kind == _IMAGE:
             end = _after_frame(data, position)
-            frames += 1
-            if frames == 1:
-                width, height = _canvas(data, position)
+            canvas = _canvas(data, position)
+            if not pictures:
+                width, height = canvas
                 check_dimensions(width, height, limits)
-                picture = control + data[position:end]
+            elif canvas[0] > width or canvas[1] > height:
+                raise corrupt("GIF", "a frame reaches beyond the picture")
+            check_frames(width, height, len(pictures) + 1, limits)
+            pictures.append(control + data[position:end])
+            control = b""
         elif kind == _TRAILER:
             break
         else:
@@ -63,18 +72,23 @@ def walk(data: bytes, limits: Limits) -> Container:
                 truncated("GIF", "front of a block") if kind is None else corrupt("GIF", f"no block at byte {position}")
             )
         position = end
-    if not frames:
+    if not pictures:
         raise truncated("GIF", "front of the picture data")
-    check_frames(width, height, frames, limits)
     check_tail("GIF", data, position + 1)
     return Container(
         width=width,
         height=height,
-        stream=header + picture + bytes((_TRAILER,)),
-        pixel_bytes=9,  # a palette index, then red, green, blue and alpha, then the flattened picture
-        frames=frames,
-        has_alpha=picture[:2] == bytes((_EXTENSION, _GRAPHIC_CONTROL)) and bool(picture[3] & 1),
+        stream=header + pictures[0] + bytes((_TRAILER,)),
+        pixel_bytes=_PIXEL_BYTES if len(pictures) == 1 else _ANIMATED_PIXEL_BYTES,
+        frames=len(pictures),
+        has_alpha=_has_control(pictures[0]) and bool(pictures[0][3] & 1),
+        animation=b"".join((header, *pictures, bytes((_TRAILER,)))) if len(pictures) > 1 else b"",
+        durations=tuple(10 * int.from_bytes(p[4:6], "little") if _has_control(p) else 0 for p in pictures),
     )
+
+
+def _has_control(picture: bytes) -> bool:
+    return picture[:2] == bytes((_EXTENSION, _GRAPHIC_CONTROL))
 
 
 def _canvas(data: bytes, position: int) -> tuple[int, int]:

@@ -12,6 +12,9 @@ from mediagate.media.values import MIB, ImageFacts, Limits, Refusal
 
 _TURNED = {5, 6, 7, 8}
 
+# For a file that was inspected: what it has is compared with what was found then.
+_ANY = Limits(max_bytes=1 << 40, max_pixels=1 << 40, max_edge=1 << 30)
+
 
 def inspect(path: Path, *, declared_type: str, limits: Limits) -> ImageFacts:
     """The facts of a picture, from its header and structure.
@@ -30,8 +33,8 @@ def inspect(path: Path, *, declared_type: str, limits: Limits) -> ImageFacts:
     form, container = walk(data, declared_type, limits)
     with open_picture(form, container):
         pass  # opening reads the header: the decoder's vote on the type
-    orientation = read_orientation(container.exif)
-    width, height = container.width, container.height
+    orientation = read_orientation(container)
+    width, height = container.shown
     return ImageFacts(
         format=form.name,
         content_type=form.content_type,
@@ -56,4 +59,17 @@ def walk(data: bytes, declared_type: str | None, limits: Limits) -> tuple[Format
     form = recognise(data, declared_type)
     container = form.walk(data, limits)
     refuse_polyglot(data)
+    return form, container
+
+
+def reopen(source: Path, facts: ImageFacts) -> tuple[Format, Container]:
+    """Walk a file again that was inspected.
+
+    Raises:
+        Refused: it is not the one that `facts` describe.
+        OSError: the file cannot be read.
+    """
+    form, container = walk(source.read_bytes(), facts.content_type, _ANY)
+    if sorted(container.shown) != sorted((facts.width, facts.height)) or container.frames > facts.frames:
+        raise Refused(Refusal.CORRUPT, "The file is not the one that was inspected.")
     return form, container

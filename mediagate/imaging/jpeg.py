@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mediagate.imaging.container import Container, corrupt, truncated
+from mediagate.imaging.iptc import iptc_records
 from mediagate.imaging.jpeg_segments import SOS, Segment, segments
 from mediagate.imaging.jpeg_tail import check_jpeg_tail
 from mediagate.imaging.refusal import Refused, check_dimensions
@@ -12,7 +13,7 @@ _DHT, _DAC = 0xC4, 0xCC
 _FRAMES = set(range(0xC0, 0xD0)) - {_DHT, 0xC8, _DAC}
 _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _ARITHMETIC = {0xC9, 0xCA}
-_APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
+_APP0, _APP1, _APP2, _APP13, _APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE
 _TABLES = {_DHT, _DAC, 0xDB, 0xDD}
 
 # Encoders use about ten scans. A decoder pays for every scan by the pixel, however few bytes it has.
@@ -109,6 +110,7 @@ def walk(data: bytes, limits: Limits) -> Container:
         exif=next((p[6:] for m, p in parts if m == _APP1 and p.startswith(b"Exif\0\0")), b""),
         icc=_icc([p[12:] for m, p in parts if m == _APP2 and p.startswith(b"ICC_PROFILE\0")]),
         xmp=next((p[29:] for m, p in parts if m == _APP1 and p.startswith(b"http://ns.adobe.com/xap/1.0/\0")), b""),
+        iptc=iptc_records(b"".join(p[14:] for m, p in parts if m == _APP13 and p.startswith(b"Photoshop 3.0\0"))),
     )
 
 

@@ -58,6 +58,11 @@ class MemoryBudget:
             self._leave(nbytes)
 
     @property
+    def total_bytes(self) -> int:
+        """What may be held at once."""
+        return self._total
+
+    @property
     def waiting(self) -> int:
         """How many wait to be admitted."""
         with self._changed:

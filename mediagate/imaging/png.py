@@ -3,8 +3,9 @@
 import zlib
 from collections.abc import Iterator
 
+from mediagate.imaging.apng import Animation
 from mediagate.imaging.container import Container, check_tail, corrupt, truncated
-from mediagate.imaging.refusal import check_dimensions, check_frames
+from mediagate.imaging.refusal import check_dimensions
 from mediagate.media.values import Limits
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -65,25 +66,29 @@ def walk(data: bytes, limits: Limits) -> Container:
         Refused: the structure is broken, incomplete, over the limits, or something follows it.
     """
     width = height = depth = colour = end = 0
-    frames, seen, pixels = 1, set[bytes](), 0
-    kept, metadata = [SIGNATURE], dict[bytes, bytes]()
+    seen, pixels = set[bytes](), 0
+    animation = Animation(0, 0)
+    kept, moving, metadata = [SIGNATURE], [SIGNATURE], dict[bytes, bytes]()
     previous = b""
     for name, start, end in _chunks(data):
         if (not seen) != (name == b"IHDR") or (name in seen and name in (b"PLTE", b"acTL", b"tRNS")):
             raise corrupt("PNG", f"chunk {name.decode()} is out of place")
         if name == b"IHDR":
             width, height, depth, colour = _read_header(data[start:end], limits)
+            animation = Animation(width, height)
         elif name == b"IDAT":
             if b"IDAT" in seen and previous != b"IDAT":
                 raise corrupt("PNG", "the picture data is interrupted")
             pixels += end - start
-        elif name == b"acTL" and end - start == 8:
-            frames = max(1, int.from_bytes(data[start : start + 4], "big"))
-            check_frames(width, height, frames, limits)
+        elif name in (b"acTL", b"fcTL", b"fdAT"):
+            animation.read(name, data[start:end], limits, first=b"IDAT" not in seen)
         elif _is_metadata(data, name, start, end):
             metadata.setdefault(name, data[start:end])
         if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND") and not (name == b"tRNS" and colour in _WITH_ALPHA):
             kept.append(data[start - 8 : end + 4])
+            moving.append(kept[-1])
+        elif name in (b"acTL", b"fcTL", b"fdAT"):
+            moving.append(data[start - 8 : end + 4])
         seen.add(name)
         previous = name
     if b"IDAT" not in seen:
@@ -92,18 +97,21 @@ def walk(data: bytes, limits: Limits) -> Container:
         raise corrupt("PNG", "the palette is missing")
     if pixels * _BEST_DEFLATE < height * (1 + width * depth * _SAMPLES[colour] // 8):
         raise truncated("PNG", "the picture data: there is too little of it for the size of the picture")
+    animation.check(limits)
     has_alpha = colour in _WITH_ALPHA or b"tRNS" in seen
     check_tail("PNG", data, end + 4)
     return Container(
         width=width,
         height=height,
         stream=b"".join(kept),
-        pixel_bytes=_pixel_bytes(depth, colour, has_alpha),
-        frames=frames,
+        pixel_bytes=_pixel_bytes(depth, colour, has_alpha) + (12 if animation.frames > 1 else 0),
+        frames=animation.frames,
         has_alpha=has_alpha,
         exif=metadata.get(b"eXIf", b"").removeprefix(b"Exif\0\0"),
         icc=_profile(metadata.get(b"iCCP", b"")),
         xmp=_xmp(metadata.get(b"iTXt", b"")),
+        animation=b"".join(moving) if animation.frames > 1 else b"",
+        durations=animation.durations,
     )
 
 

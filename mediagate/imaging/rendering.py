@@ -1,26 +1,32 @@
 """The pictures made of one upload, and their manifest."""
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import PIL
+import pillow_heif
 from PIL import Image, features
 
-from mediagate.imaging.container import Container
-from mediagate.imaging.decoding import decode, fitted, resized
+from mediagate.imaging.colour import flattened
+from mediagate.imaging.decoding import decode
 from mediagate.imaging.encoding import encode_within
-from mediagate.imaging.formats import Format
-from mediagate.imaging.inspection import walk
+from mediagate.imaging.inspection import reopen
 from mediagate.imaging.metadata import credit_exif
+from mediagate.imaging.resizing import fitted, resized
 from mediagate.imaging.watermark import Watermark
-from mediagate.media.values import ImageFacts, Limits, Variant, VariantName, VariantSpec
+from mediagate.media.values import ImageFacts, ImageFormat, Variant, VariantSpec
 
-_PIPELINE = 1
+_PIPELINE = 2
 """raised whenever the same source would give other bytes"""
 
-ENGINE = f"imaging {_PIPELINE}, Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
+_LIBRARIES = {"libjpeg_turbo": "libjpeg-turbo", "webp": "libwebp", "avif": "libavif"}
+
+ENGINE = ", ".join(
+    [f"imaging {_PIPELINE}", f"Pillow {PIL.__version__}", f"pillow-heif {pillow_heif.__version__}"]
+    + [f"{name} {features.version(part)}" for part, name in _LIBRARIES.items()]
+)
 """What made a variant: a re-run by the same engine gives identical bytes."""
 
 
@@ -32,80 +38,53 @@ class Rendering:
     variant: Variant
 
 
-def _silent() -> None:
-    return None
+def render_variants(
+    source: Path, facts: ImageFacts, specs: Sequence[VariantSpec], watermark: Watermark | None = None
+) -> list[Rendering]:
+    """Variants in any format, all from one decode, in the order of `specs`. The same call gives the same bytes.
 
-
-def render_marked(
-    source: Path,
-    facts: ImageFacts,
-    spec: VariantSpec,
-    watermark: Watermark | None,
-    *,
-    progress: Callable[[], None] = _silent,
-) -> Rendering:
-    """One variant from a full decode, marked if a watermark is given. The same call gives the same bytes.
-
-    `progress` is called after every stage; what it raises ends the work.
+    Each is reduced from the next larger size, unmarked; the watermark says which of them it marks.
 
     Raises:
         Refused: the pixels cannot be decoded, or the file is not the one that `facts` describe.
         OSError: the file cannot be read.
     """
-    form, container = _reopen(source, facts)
-    progress()
-    picture = decode(form, container, spec.max_edge)
-    progress()
-    if watermark is not None and spec.name is not VariantName.MODERATION:
-        watermark.stamp(picture)
-    return _encode(picture, spec, facts, progress)
-
-
-def render_variants(
-    source: Path,
-    facts: ImageFacts,
-    specs: Sequence[VariantSpec],
-    watermark: Watermark | None = None,
-    marked: Collection[VariantName] | None = None,
-    *,
-    progress: Callable[[], None] = _silent,
-) -> list[Rendering]:
-    """Several variants from one decode, scaled if the format can; each is reduced from the next larger, unmarked one.
-
-    In the order of `specs`. `marked` names those that get the watermark, by default those of its spec; the moderation
-    copy never does. `progress` and errors as in `render_marked`.
-    """
     if not specs:
         return []
-    form, container = _reopen(source, facts)
-    progress()
-    wanted = watermark.spec.variants if watermark is not None and marked is None else marked or ()
-    names = set(wanted) - {VariantName.MODERATION}
-    order = sorted(range(len(specs)), key=lambda i: specs[i].max_edge, reverse=True)
-    picture = decode(form, container, specs[order[0]].max_edge, scaled=True)
-    progress()
+    form, container = reopen(source, facts)
+    picture = decode(form, container, max(spec.max_edge for spec in specs), scaled=True, keep_alpha=True)
+    del container
+    sizes = [fitted((facts.width, facts.height), spec.max_edge) for spec in specs]
+    unmarked = dict[tuple[int, int], Image.Image]()
+    for size in sorted(set(sizes), reverse=True):
+        picture = unmarked[size] = resized(picture, size)
+    del picture
     done: dict[int, Rendering] = {}
-    for i in order:
-        picture = resized(picture, fitted((facts.width, facts.height), specs[i].max_edge))
-        shown = picture
-        if watermark is not None and specs[i].name in names:
-            shown = picture.copy()
-            watermark.stamp(shown)
-        done[i] = _encode(shown, specs[i], facts, progress)
+    for size in sorted(unmarked):
+        picture = unmarked.pop(size)
+        # The marked ones last: then the mark can be laid on the picture itself, which nobody needs unmarked any more.
+        group = sorted((i for i in range(len(specs)) if sizes[i] == size), key=lambda i: _marks(watermark, specs[i]))
+        for i in group:
+            shown = flattened(picture, specs[i].background) if specs[i].format is ImageFormat.JPEG else picture
+            if watermark is not None and _marks(watermark, specs[i]):
+                shown = shown.copy() if shown is picture and i != group[-1] else shown
+                watermark.stamp(shown, specs[i].name)
+            done[i] = rendering_of(shown, specs[i], facts)
     return [done[i] for i in range(len(specs))]
 
 
-def _reopen(source: Path, facts: ImageFacts) -> tuple[Format, Container]:
-    """Walk the file again, within what is known of it: a file that grew since is refused."""
-    pixels = facts.width * facts.height * facts.frames
-    limits = Limits(max_pixels=pixels, max_edge=max(facts.width, facts.height))
-    return walk(source.read_bytes(), facts.content_type, limits)
+def render_marked(source: Path, facts: ImageFacts, spec: VariantSpec, watermark: Watermark | None) -> Rendering:
+    """One variant; the rest as in `render_variants`."""
+    (rendering,) = render_variants(source, facts, [spec], watermark)
+    return rendering
 
 
-def _encode(picture: Image.Image, spec: VariantSpec, facts: ImageFacts, progress: Callable[[], None]) -> Rendering:
-    encoded = encode_within(picture, spec, credit_exif(facts.photo), progress)
+def rendering_of(picture: Image.Image, spec: VariantSpec, facts: ImageFacts) -> Rendering:
+    """A finished picture, encoded within its spec."""
+    encoded = encode_within(picture, spec, credit_exif(facts.photo))
     variant = Variant(
         name=spec.name,
+        format=spec.format,
         width=encoded.width,
         height=encoded.height,
         bytes=len(encoded.data),
@@ -116,3 +95,7 @@ def _encode(picture: Image.Image, spec: VariantSpec, facts: ImageFacts, progress
         trials=encoded.trials,
     )
     return Rendering(encoded.data, variant)
+
+
+def _marks(watermark: Watermark | None, spec: VariantSpec) -> bool:
+    return watermark is not None and watermark.spec.of(spec.name) is not None

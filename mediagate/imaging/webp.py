@@ -5,6 +5,8 @@ from mediagate.imaging.refusal import check_dimensions, check_frames
 from mediagate.media.values import Limits
 
 _ALPHA_FLAG = 0x10
+_PICTURE_FLAGS = _ALPHA_FLAG | 0x02
+_PICTURE = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM"}
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, int, int]]:
@@ -53,19 +55,35 @@ def walk(data: bytes, limits: Limits) -> Container:
     width, height, has_alpha = _canvas(data, first, start, start + int.from_bytes(data[16:20], "little"))
     check_dimensions(width, height, limits)
     chunks = _chunks(data)
-    frames = max(1, sum(name == b"ANMF" for name, _, _ in chunks))
-    check_frames(width, height, frames, limits)
     stop = 8 + int.from_bytes(data[4:8], "little")
     check_tail("WebP", data, stop)
+    animated = [data[start:end] for name, start, end in chunks if name == b"ANMF"]
+    check_frames(width, height, len(animated), limits)
     parts = {name: data[start:end] for name, start, end in chunks if name in (b"EXIF", b"ICCP", b"XMP ")}
     return Container(
         width=width,
         height=height,
-        stream=data[:stop],
-        pixel_bytes=20 if has_alpha else 16,  # two canvases of libwebp, its output, the picture, the flattened one
-        frames=frames,
+        stream=_stream(data, chunks, 1),
+        # two canvases of libwebp, its output, the picture, the flattened one; of an animation also what is disposed of
+        pixel_bytes=(20 if has_alpha else 16) + 6 * (len(animated) > 1),
+        frames=max(1, len(animated)),
         has_alpha=has_alpha,
         exif=parts.get(b"EXIF", b"").removeprefix(b"Exif\0\0"),
         icc=parts.get(b"ICCP", b""),
         xmp=parts.get(b"XMP ", b""),
+        animation=_stream(data, chunks, len(animated)) if len(animated) > 1 else b"",
+        durations=tuple(int.from_bytes(frame[12:15], "little") for frame in animated),
     )
+
+
+def _stream(data: bytes, chunks: list[tuple[bytes, int, int]], frames: int) -> bytes:
+    """The chunks of the picture, with as many frames, and a header that announces nothing else."""
+    kept: list[bytes] = []
+    for name, start, end in chunks:
+        if name in _PICTURE or (name == b"ANMF" and frames > 0):
+            payload = data[start:end]
+            if name == b"VP8X":
+                payload = bytes((payload[0] & _PICTURE_FLAGS,)) + payload[1:]
+            kept.append(name + len(payload).to_bytes(4, "little") + payload + bytes(len(payload) & 1))
+            frames -= name == b"ANMF"
+    return b"RIFF" + (4 + sum(map(len, kept))).to_bytes(4, "little") + b"WEBP" + b"".join(kept)

@@ -85,6 +85,11 @@ def public_specs(policy: ImagePolicy) -> dict[VariantFile, VariantSpec]:
     return {spec.file: spec for spec in [*jpegs, *siblings]}
 
 
+def has_renditions(policy: ImagePolicy) -> bool:
+    """True if more is wanted than every upload gets."""
+    return bool(policy.responsive or policy.siblings)
+
+
 def recipe(engine: str, spec: VariantSpec, mark: WatermarkSpec | None) -> str:
     """A digest (16 hex digits) of all that decides about the bytes, apart from the source."""
     parts = [engine, spec.model_dump_json(), mark.model_dump_json() if mark else ""]

@@ -171,6 +171,9 @@ MOST_FRAMES = 12
 """Frames of an animation that moderation sees at most."""
 
 
+_COLOUR = "^#[0-9a-fA-F]{6}$"
+
+
 class Position(StrEnum):
     """Where a watermark stands; `tile` repeats it over the whole picture."""
 
@@ -186,8 +189,19 @@ class Position(StrEnum):
     TILE = "tile"
 
 
+class WatermarkOverride(Value):
+    """What is different about the mark on one variant; what is None is as on the others."""
+
+    text: str | None = Field(None, description="also takes the place of an image")
+    colour: str | None = Field(None, pattern=_COLOUR)
+    position: Position | None = None
+    opacity: float | None = Field(None, ge=0, le=1)
+    scale: float | None = Field(None, gt=0, le=1)
+    margin: float | None = Field(None, ge=0, le=0.5)
+
+
 class WatermarkSpec(Value):
-    """A library's mark: a text, or an image object (PNG with alpha) in the store; the image wins if both are set."""
+    """A library's mark: a text, or an image object in the store; the image wins if both are set."""
 
     text: str = ""
     image_key: str | None = None
@@ -195,22 +209,42 @@ class WatermarkSpec(Value):
     opacity: float = Field(0.5, ge=0, le=1)
     scale: float = Field(0.2, gt=0, le=1, description="width of the mark as a share of the picture's width")
     margin: float = Field(0.02, ge=0, le=0.5, description="distance from the edges as a share of the shorter edge")
-    variants: tuple[VariantName, ...] = (VariantName.ORIGINAL,)
+    variants: tuple[VariantName, ...] = Field(
+        (VariantName.ORIGINAL,), description="which are marked, in all their formats; the moderation copy never is"
+    )
+    colour: str = Field("#ffffff", pattern=_COLOUR, description="of a text; its outline is dark or light against it")
+    rotation: float = Field(0, ge=-90, le=90, description="degrees anticlockwise; of tiles only")
+    overrides: dict[VariantName, WatermarkOverride] = Field({}, description="what is different on some variants")
 
     @property
     def empty(self) -> bool:
-        """True if there is nothing to draw."""
-        return not (self.text or self.image_key) or self.opacity == 0
+        """True if no variant is marked."""
+        return all(self.of(name) is None for name in self.variants)
+
+    def of(self, name: VariantName) -> "WatermarkSpec | None":
+        """The mark of that variant, without overrides; None if it has none. The moderation copy never has one."""
+        if name is VariantName.MODERATION or name not in self.variants:
+            return None
+        look = self.look(name)
+        return None if look.opacity == 0 or not (look.text or look.image_key) else look
+
+    def look(self, name: VariantName) -> "WatermarkSpec":
+        """The mark as it would be on that variant, whether it is one of `variants` or not."""
+        own = self.overrides.get(name, WatermarkOverride()).model_dump(exclude_none=True)
+        if "text" in own:
+            own["image_key"] = None
+        return self.model_copy(update={**own, "variants": (name,), "overrides": {}})
 
 
 class PhotoFacts(Value):
-    """Metadata facts; stored apart and never shipped in variants, except credit and copyright."""
+    """Metadata facts; stored apart and never shipped in variants, except credit, copyright and licence."""
 
     camera: str = ""
     taken_at: datetime | None = None
     has_gps: bool = False
     credit: str = ""
     copyright: str = ""
+    licence: str = Field("", description="address of its text, or of who grants it")
 
 
 class ImageFacts(Value):

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from mediagate.media.values import Value
 
+LOCAL_VENDOR = "onnx"
+"""The name under which the local classifier (`mediagate.classifier`) speaks; nobody outside can have it."""
+
 
 class VendorVerdict(StrEnum):
     """What a vendor thinks of a picture. `pending` says only that it is being worked on."""

@@ -22,6 +22,7 @@ class MailKind(StrEnum):
     UPLOAD_FAILED = "upload_failed"
     MODERATION_RESULT = "moderation_result"
     REVIEW_DUE = "review_due"
+    TAKEDOWN = "takedown"
     BATCH_SUMMARY = "batch_summary"
     SYSTEM_ALERT = "system_alert"
 
@@ -62,6 +63,11 @@ _TEXTS: dict[MailKind, _Text] = {
         subject="Review needed: {filename}",
         lead="A file waits for a person's decision.",
         lines=(*_ITEM, ("Why", "reason"), ("Detail", "detail"), ("Due", "due_at"), *_LINKS),
+    ),
+    MailKind.TAKEDOWN: _Text(
+        subject="Taken down: {filename} is {status}",
+        lead="A file that was public is so no more.",
+        lines=(*_ITEM, ("Status", "status"), ("Why", "reason"), ("Detail", "detail"), *_LINKS),
     ),
     MailKind.BATCH_SUMMARY: _Text(
         subject="Batch finished in {library}",

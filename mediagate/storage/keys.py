@@ -8,6 +8,7 @@
     <library>/media/rejected/<media_id>/<variant>.jpg, …/source
     <library>/media/quarantine/<media_id>/<variant>.jpg, …/source
     <library>/backups/<media_id>/<sha256>
+    <library>/watermarks/<sha256>                   images that the library may use as its mark
 
 Every part is checked against a closed alphabet, so no input can leave its folder. Functions that make a key raise
 `ValueError` for a `media_id` that is not a lower-case hyphenated UUID, a library that is not a slug, or a name that is
@@ -55,8 +56,8 @@ def filed(library: str, status: Status, media_id: str, name: VariantFile | str, 
     An approved item's master has no place here: it stays under `master()`. `revision`: the SHA-256 of a variant that
     was made anew, so that it stands beside the one that it takes the place of.
     """
-    if revision and not _SHA256.fullmatch(revision):
-        raise ValueError(f"Not a lower-case hex SHA-256: {revision!r}.")
+    if revision:
+        _digest(revision)
     if status not in _FOLDER:
         raise ValueError(f"Media in status {str(status)!r} is not filed.")
     folder = f"{library_folder(library)}/media/{_FOLDER[status]}/{_media_id(media_id)}"
@@ -72,11 +73,20 @@ def filed(library: str, status: Status, media_id: str, name: VariantFile | str, 
     return f"{folder}/{stem}{tail}"
 
 
+def approved_prefixes(library: str, media_id: str) -> tuple[str, str]:
+    """Where all approved pictures of an item stand, in whatever revision."""
+    folder = f"{library_folder(library)}/media"
+    return f"{folder}/{_FOLDER[Status.APPROVED]}/{_media_id(media_id)}/", f"{folder}/thumbs/{media_id}"
+
+
 def backup(library: str, media_id: str, sha256: str) -> str:
     """Where a file is kept before it is rejected or deleted; the name is its content."""
-    if not _SHA256.fullmatch(sha256):
-        raise ValueError(f"Not a lower-case hex SHA-256: {sha256!r}.")
-    return f"{library_folder(library)}/backups/{_media_id(media_id)}/{sha256}"
+    return f"{library_folder(library)}/backups/{_media_id(media_id)}/{_digest(sha256)}"
+
+
+def watermark_image(library: str, sha256: str) -> str:
+    """Where an image for the library's mark is kept; the name is its content."""
+    return f"{library_folder(library)}/watermarks/{_digest(sha256)}"
 
 
 def media_id_of(key: str) -> str | None:
@@ -92,6 +102,12 @@ def _media_id(media_id: str) -> str:
     if not _MEDIA_ID.fullmatch(media_id):
         raise ValueError(f"Not a media id: {media_id!r}.")
     return media_id
+
+
+def _digest(sha256: str) -> str:
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"Not a lower-case hex SHA-256: {sha256!r}.")
+    return sha256
 
 
 def library_folder(library: str) -> str:

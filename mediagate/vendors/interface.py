@@ -17,6 +17,7 @@ class Submission(Value):
     workflow_id: str
     tracking_id: str = ""
     media_url: str = Field(description="signed, expiring URL of the unmarked moderation copy (a JPEG)")
+    frame_urls: tuple[str, ...] = Field((), description="the same of further frames of an animation, in their order")
     callback_url: str = Field(description="where the vendor sends its webhooks")
     caption: str = ""
     sha256: str = Field("", description="of the moderation copy")

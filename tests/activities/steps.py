@@ -48,7 +48,7 @@ class Steps:
         """An item whose pictures are made."""
         media_id = await self.world.seal(data or picture())
         ref = self.ref(media_id)
-        for step in (self.verifying.verify_object, self.rendering.apply_watermark, self.rendering.build_variants):
+        for step in (self.verifying.verify_object, self.rendering.build_variants):
             outcome = await perform(step, ref)
             assert outcome.refused is None
         return media_id

@@ -9,7 +9,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import heartbeats
 from activities.heartbeats import MAX_DEATHS
-from mediagate.errors import PoisonedFile, StorageUnavailable
+from mediagate.errors import DecoderDied, PoisonedFile, StorageUnavailable
 from tests.activities.steps import perform
 
 
@@ -82,6 +82,12 @@ class TestPoisonGuard:
         with pytest.raises(PoisonedFile):
             await attempt.run(AssertionError("The file was touched."))
         assert attempt.told == []
+
+    async def test_a_decoder_that_died_counts_like_a_worker_that_did(self) -> None:
+        attempt = Attempt(1)
+        with pytest.raises(DecoderDied):
+            await attempt.run(DecoderDied())
+        assert attempt.told == [(2,), (2,)]
 
     @pytest.mark.parametrize("error", [StorageUnavailable(), ValueError("a bug"), asyncio.CancelledError()])
     async def test_an_attempt_that_says_how_it_ended_is_no_death(self, error: BaseException) -> None:

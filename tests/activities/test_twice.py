@@ -19,7 +19,6 @@ Step = Callable[[Steps, str], Awaitable[Any]]
 
 STEPS: dict[str, Step] = {
     "verify_object": lambda steps, id_: perform(steps.verifying.verify_object, steps.ref(id_)),
-    "apply_watermark": lambda steps, id_: perform(steps.rendering.apply_watermark, steps.ref(id_)),
     "build_variants": lambda steps, id_: perform(steps.rendering.build_variants, steps.ref(id_)),
     "submit": lambda steps, id_: perform(steps.moderation.submit_for_moderation, steps.ref(id_)),
     "poll": lambda steps, id_: perform(steps.moderation.poll_vendor, steps.ref(id_)),

@@ -19,8 +19,8 @@ SUMMARY = {
     *("id", "library", "status", "reason", "filename", "content_type", "caption", "width", "height", "bytes"),
     *("sha256", "batch_id", "tracking_id", "created_at", "updated_at"),
 }
-VARIANT = {"name", "format", "width", "height", "bytes", "quality", "sha256", "engine", "trade", "url"}
-DECISION = {"verdict", "policy_version", "reasons", "findings", "decided_by", "final", "decided_at"}
+VARIANT = {"name", "format", "frame", "width", "height", "bytes", "quality", "sha256", "engine", "trade", "url"}
+DECISION = {"round", "verdict", "policy_version", "reasons", "findings", "decided_by", "final", "decided_at"}
 
 
 async def insert(world: World, filename: str, *, age: int = 0, status: Status = Status.ACCEPTED) -> str:
@@ -82,7 +82,7 @@ class TestMedia:
         announced = await quiet_world.announce(b"x" * 10)
         shown = await quiet_world.read(announced["media_id"])
         assert set(shown) == SUMMARY | {
-            *("detail", "facts", "variants", "decision", "workflow", "accepted_at", "filed_at")
+            *("detail", "facts", "variants", "renditions", "decision", "workflow", "accepted_at", "filed_at")
         }
         assert shown["library"] == quiet_world.library.slug
         assert (shown["variants"], shown["decision"], shown["accepted_at"]) == ([], None, None)

@@ -32,7 +32,9 @@ async def public(world: World, url: str) -> httpx.Response:
 def query(world: World, media_id: str, name: str, purpose: Purpose, *, lifetime: int = 60) -> str:
     """The signed URL of a file, as the system would sign it."""
     signer = DeliverySigner(world.settings.delivery_secrets)
-    signed = signer.query(media_id, name, purpose=purpose, expires_at=int(time.time()) + lifetime)
+    signed = signer.query(
+        media_id, name, library=world.library.slug, purpose=purpose, expires_at=int(time.time()) + lifetime
+    )
     return file_url(world.settings.public_url, media_id, name, signed)
 
 
@@ -174,7 +176,7 @@ class TestSignatures:
         media_id, base, signed = await self.approved(quiet_world)
         other_id, _, _ = await self.approved(quiet_world)
         assert (await public(quiet_world, f"{base}?{urlencode(signed)}")).status_code == 200
-        assert set(signed) == {"expires", "purpose", "signature"}
+        assert set(signed) == {"library", "v", "purpose", "expires", "kid", "signature"}
         for name in ("original", "medium", "moderation", "source", "nothing", "THUMB"):
             elsewhere = file_url(quiet_world.settings.public_url, media_id, name, urlencode(signed))
             assert_problem(await public(quiet_world, elsewhere), 401, "bad_signature")
@@ -195,6 +197,11 @@ class TestSignatures:
             {"expires": ""},
             {"expires": "9" * 400},
             {"expires": "1e12"},
+            {"library": "other"},
+            {"library": ""},
+            {"v": "00000000"},
+            {"kid": ""},
+            {"kid": "00000000"},
         ],
     )
     async def test_a_changed_query_is_no_signature(self, quiet_world: World, change: dict[str, str]) -> None:

@@ -181,7 +181,13 @@ async def assert_only_approved_is_public(stack: KillableStack, ledger: Ledger) -
     signer = DeliverySigner(stack.settings.delivery_secrets)
     async with httpx.AsyncClient(trust_env=False, timeout=30) as public:
         for key, row in ledger.accepted.items():
-            query = signer.query(str(key), "thumb", purpose=Purpose.PUBLIC, expires_at=int(time.time()) + 600)
+            query = signer.query(
+                str(key),
+                "thumb",
+                library=stack.addresses["library"],
+                purpose=Purpose.PUBLIC,
+                expires_at=int(time.time()) + 600,
+            )
             signed = await public.get(file_url(stack.settings.public_url, str(key), "thumb", query))
             assert signed.status_code == (200 if row["status"] == Status.APPROVED else 404), row
             bare = await public.get(f"{stack.settings.public_url}/api/v1/media/{key}/files/thumb")

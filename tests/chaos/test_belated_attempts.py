@@ -26,6 +26,5 @@ class TestRendering:
         await world.ended(media_id)
         before = await state(world, media_id)
         ref = MediaRef(media_id=media_id, library=world.library.slug)
-        for step in (Rendering(world.deps).apply_watermark, Rendering(world.deps).build_variants):
-            await ActivityEnvironment().run(step, ref)
+        await ActivityEnvironment().run(Rendering(world.deps).build_variants, ref)
         assert await state(world, media_id) == before

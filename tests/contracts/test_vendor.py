@@ -19,6 +19,7 @@ from mediagate.moderation.findings import VendorVerdict
 from mediagate.settings import Settings
 from mediagate.vendors.generic import GenericVendor
 from mediagate.vendors.interface import ModerationVendor, Submission
+from mediagate.vendors.local import LocalVendor
 from mediagate.vendors.memory import MemoryVendor
 from tests.contracts.loopback import served
 
@@ -161,6 +162,27 @@ class TestCallback:
         ]:
             with pytest.raises(BadSignature):
                 side.vendor.parse_callback(forged[0], forged[1], now=forged[2])
+
+
+class TestNobody:
+    """`LocalVendor`: nothing is sent, and nothing comes."""
+
+    async def test_the_same_item_twice_is_one_submission(self) -> None:
+        sent = submission()
+        assert await LocalVendor().submit(sent) == await LocalVendor().submit(sent)
+
+    async def test_has_no_results(self) -> None:
+        sent = submission()
+        receipt = await LocalVendor().submit(sent)
+        assert receipt.events == ()
+        assert await LocalVendor().poll(sent.media_id, reference=receipt.reference) == []
+
+    async def test_no_webhook_is_its_own(self) -> None:
+        side, sent = MemorySide(), submission()
+        await side.vendor.submit(sent)
+        headers, body = await side.answer(sent.media_id, [{"verdict": "approve"}])
+        with pytest.raises(BadSignature):
+            LocalVendor().parse_callback(headers, body, now=datetime.now(UTC))
 
 
 class TestTrouble:

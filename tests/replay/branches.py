@@ -4,12 +4,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mediagate.errors import VendorUnavailable
+from mediagate.errors import PurgeUnavailable, VendorUnavailable
 from mediagate.media.values import Status, Verdict
+from mediagate.notify.purging import MemoryPurger
+from mediagate.storage import keys
 from tests.broken import broken_pixels
 from tests.workflows import runs
 from tests.world import World, picture
 from workflows.messages import AbortRequest, HumanDecision, SweepInput
+from workflows.names import takedown_id
 
 Drive = Callable[[World], Awaitable[str]]
 """Drives one run until nothing more is to come but its end; its workflow id."""
@@ -110,6 +113,33 @@ async def swept(world: World) -> str:
     return (await runs.start_sweep(world, SweepInput())).id
 
 
+async def taken_down(world: World) -> str:
+    """Withdrawn, where there is no CDN."""
+    media_id = await runs.to_approved(world)
+    await runs.take_down(world, media_id)
+    return takedown_id(media_id)
+
+
+async def purged_late(world: World) -> str:
+    """Withdrawn while the purge hook is away for so long that admins are told."""
+    assert isinstance(world.deps.purger, MemoryPurger)
+    media_id = await runs.to_approved(world)
+    world.deps.purger.trouble = PurgeUnavailable(retry_after=1200)
+    await runs.take_down(world, media_id)
+    await runs.mailed(world, media_id, "system_alert")
+    world.deps.purger.trouble = None
+    return takedown_id(media_id)
+
+
+async def takedown_failed(world: World) -> str:
+    """A broken invariant while the files of what is closed already are moved."""
+    media_id = await runs.to_approved(world)
+    key = keys.filed(world.library.slug, Status.APPROVED, media_id, "original")
+    await world.store.put(key, picture(seed=9), content_type="image/jpeg")
+    await runs.take_down(world, media_id)
+    return takedown_id(media_id)
+
+
 HASTY = {"vendor_wait": 0.1, "vendor_polls": 1}
 
 BRANCHES = {
@@ -127,6 +157,9 @@ BRANCHES = {
     "failed": Branch(failed),
     "cancelled": Branch(cancelled),
     "mail-refused": Branch(mail_refused),
+    "takedown": Branch(taken_down),
+    "takedown-purged-late": Branch(purged_late, {"skip_time": True, "purge_url": "http://cdn.test/purge"}),
+    "takedown-failed": Branch(takedown_failed),
     "sweep": Branch(swept),
 }
 """By the name of the history's file."""

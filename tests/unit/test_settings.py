@@ -2,12 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from mediagate import wiring
+from mediagate.classifier import ClassifierConfig
 from mediagate.media.values import MIB, Limits
 from mediagate.settings import Settings
+from mediagate.vendors.local import LocalVendor
 
 SECRET = SecretStr("s" * 40)
 
@@ -51,3 +56,73 @@ class TestRequiredSecrets:
         assert ended.returncode == 1
         assert ended.stderr.splitlines() == [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
         assert "MEDIAGATE_DELIVERY_SECRETS is not set" in ended.stderr
+
+
+class TestLocalClassifier:
+    GIVEN: Mapping[str, object] = {
+        "delivery_secrets": (SECRET,),
+        "vendor_webhook_secrets": (SECRET,),
+        "onnx_model": "model.onnx",
+        "onnx_sha256": "AB" * 32,
+        "onnx_labels": "labels.json",
+    }
+
+    def test_alone_needs_no_secret_of_a_vendor(self) -> None:
+        given = {**self.GIVEN, "vendor_name": "onnx", "vendor_webhook_secrets": ()}
+        settings = Settings.model_validate(given)
+        settings.require_secrets()
+        config = wiring.classifier_config(settings)
+        assert config == ClassifierConfig(model=Path("model.onnx"), sha256="ab" * 32, labels=Path("labels.json"))
+
+    def test_is_optional_beside_a_vendor(self) -> None:
+        settings = Settings(delivery_secrets=(SECRET,), vendor_webhook_secrets=(SECRET,))
+        settings.require_secrets()
+        assert wiring.classifier_config(settings) is None
+
+    @pytest.mark.parametrize("missing", ["onnx_model", "onnx_sha256", "onnx_labels"])
+    def test_is_configured_as_a_whole(self, missing: str) -> None:
+        with pytest.raises(ValueError, match=f"MEDIAGATE_{missing.upper()} is not set"):
+            Settings.model_validate({**self.GIVEN, missing: None}).require_secrets()
+
+    def test_cannot_be_alone_without_a_model(self) -> None:
+        with pytest.raises(ValueError, match="set MEDIAGATE_ONNX_MODEL, or name a vendor"):
+            Settings(delivery_secrets=(SECRET,), vendor_name="onnx").require_secrets()
+
+    @pytest.mark.parametrize("value", ["", "ab", "g" * 64, "ab" * 33])
+    def test_a_checksum_is_a_sha256(self, value: str) -> None:
+        with pytest.raises(ValidationError, match="onnx_sha256"):
+            Settings.model_validate({**self.GIVEN, "onnx_sha256": value})
+
+    async def test_is_the_vendor_where_there_is_no_other(self) -> None:
+        async with wiring.open_vendor(Settings.model_validate({**self.GIVEN, "vendor_name": "onnx"})) as vendor:
+            assert (type(vendor), vendor.name) == (LocalVendor, "onnx")
+
+
+class TestCaches:
+    HOOK: Mapping[str, object] = {"purge_url": "http://cdn.test/purge", "purge_secret": SecretStr("whsec_c2VjcmV0")}
+
+    def settings(self, **given: object) -> Settings:
+        secrets = {"delivery_secrets": (SECRET,), "vendor_webhook_secrets": (SECRET,)}
+        return Settings.model_validate({**secrets, **given})
+
+    def test_may_keep_pictures_where_a_takedown_reaches_them(self) -> None:
+        for given in ({}, self.HOOK, {**self.HOOK, "delivery_max_age": 86_400}):
+            self.settings(**given).require_secrets()
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"delivery_max_age": 1}, "set MEDIAGATE_PURGE_URL, or leave the age at 0"),
+            ({**HOOK, "delivery_max_age": 86_401}, "MEDIAGATE_DELIVERY_MAX_AGE may be at most 86400"),
+            ({**HOOK, "purge_secret": None}, "MEDIAGATE_PURGE_SECRET is not set"),
+            ({**HOOK, "purge_secret": ""}, "MEDIAGATE_PURGE_SECRET is not set"),
+        ],
+    )
+    def test_may_not_otherwise(self, given: dict[str, object], said: str) -> None:
+        with pytest.raises(ValueError, match=said):
+            self.settings(**given).require_secrets()
+
+    def test_public_pictures_are_where_the_cdn_is(self) -> None:
+        assert self.settings(public_url="https://api.test").delivery_base == "https://api.test"
+        both = self.settings(public_url="https://api.test", delivery_url="https://cdn.test")
+        assert both.delivery_base == "https://cdn.test"

@@ -15,11 +15,11 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from activities.outbox import start_upload
 from db.tables import InboxEvent, MediaDecision, Notification
-from mediagate.media.values import Status
+from mediagate.media.values import Status, Verdict
 from mediagate.notify.message import Mail
 from tests.world import PATIENCE, World, picture
 from workflows.client import SWEEP_WORKFLOW
-from workflows.messages import SweepInput, SweepResult
+from workflows.messages import DecisionResult, SweepInput, SweepResult, TakedownInput
 from workflows.names import SEARCH_ATTRIBUTES, Role, sweep_schedule_id, task_queue
 
 E = EventType
@@ -47,6 +47,20 @@ async def to_review(world: World) -> str:
     await world.webhook(world.event(media_id, "review", scores={"nudity": 0.6}))
     await stage(world, media_id, Status.IN_REVIEW)
     return media_id
+
+
+async def to_approved(world: World) -> str:
+    """An item that is public."""
+    media_id = await to_moderation(world)
+    await world.webhook(world.event(media_id))
+    await world.ended(media_id)
+    return media_id
+
+
+async def take_down(world: World, media_id: str, **fields: Any) -> DecisionResult:
+    """As the API does."""
+    job = {"verdict": Verdict.QUARANTINE, "reason": "copyright", "actor": "ada", "round": 1, **fields}
+    return await world.flows.takedown(TakedownInput(media_id=media_id, library=world.library.slug, **job))
 
 
 async def stage(world: World, media_id: str, wanted: Status) -> None:

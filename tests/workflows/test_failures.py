@@ -1,13 +1,14 @@
 """Broken invariants fail the run by name; poisoned files and mail that cannot be sent do not."""
 
-import pytest
 from temporalio import activity
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.worker import Worker
 
 from activities.heartbeats import MAX_DEATHS
 from mediagate.errors import StorageUnavailable
-from mediagate.media.values import Status
+from mediagate.imaging import MemoryBudget
+from mediagate.imaging.pool import PicturePool
+from mediagate.media.values import MIB, Status
 from tests.stores import BreakingStore
 from tests.workflows import runs
 from tests.world import GateWith, World, picture
@@ -56,17 +57,25 @@ class TestABrokenInvariant:
 
 
 class TestAPoisonedFile:
-    @pytest.mark.parametrize("deadly", ["apply_watermark", "build_variants"])
-    async def test_it_is_set_apart_with_its_backup(self, gate_with: GateWith, deadly: str) -> None:
+    async def test_it_is_set_apart_with_its_backup(self, gate_with: GateWith) -> None:
         async with gate_with(roles=(Role.FLOW, Role.IO)) as world:
             media_id = await world.upload(picture())
-            async with poisoned_imaging(world, deadly):
+            async with poisoned_imaging(world):
                 result = await world.ended(media_id)
             assert (result["status"], result["reason"]) == (Status.QUARANTINED, "poisoned_file")
             row = await world.media(media_id)
             assert await world.objects(media_id) == [f"backups/ID/{row.sha256}", "media/quarantine/ID/source"]
             (decision,) = await runs.decisions(world, media_id)
             assert (decision.decided_by, decision.verdict) == ("gate", "quarantine")
+
+    async def test_one_that_always_hangs_its_decoder_ends_no_worker(self, gate_with: GateWith) -> None:
+        impatient = PicturePool(1, MemoryBudget(512 * MIB), time_limit=0.02)
+        async with gate_with(roles=(Role.FLOW, Role.IO)) as world, world.workers(Role.CPU, pictures=impatient):
+            media_id = await world.upload(picture(5000, 4000))
+            result = await world.ended(media_id)
+            assert (result["status"], result["reason"]) == (Status.QUARANTINED, "poisoned_file")
+            assert await impatient.run(1, abs, -1) == 1
+        impatient.close()
 
     async def test_errors_that_are_reported_condemn_no_file(self, gate_with: GateWith) -> None:
         async with gate_with(roles=(Role.FLOW, Role.IO, Role.VENDOR)) as world:
@@ -116,20 +125,11 @@ def kind_of(failure: BaseException | None) -> str | None:
     return failure.cause.type
 
 
-def poisoned_imaging(world: World, deadly: str) -> Worker:
-    """Serves the picture queue; one of its activities says what the poison guard says after too many deaths."""
+def poisoned_imaging(world: World) -> Worker:
+    """Serves the picture queue; its activity says what the poison guard says after too many deaths."""
 
-    def step(name: str) -> object:
-        @activity.defn(name=name)
-        async def run(ref: MediaRef) -> StepResult:
-            if name == deadly:
-                raise ApplicationError("It ended its worker.", type="PoisonedFile", non_retryable=True)
-            return StepResult()
+    @activity.defn(name="build_variants")
+    async def poisoned(ref: MediaRef) -> StepResult:
+        raise ApplicationError("It ended its worker.", type="PoisonedFile", non_retryable=True)
 
-        return run
-
-    return Worker(
-        world.client,
-        task_queue=task_queue(world.flows.prefix, Role.CPU),
-        activities=[step("apply_watermark"), step("build_variants")],  # type: ignore[list-item]
-    )
+    return Worker(world.client, task_queue=task_queue(world.flows.prefix, Role.CPU), activities=[poisoned])

@@ -131,5 +131,5 @@ class TestWhatOperatorsSee:
         history = await world.run(media_id).fetch_history()
         assert len(history.events) < 60
         scheduled = [e for e in history.events if e.event_type == E.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED]
-        assert len(scheduled) == 6
+        assert len(scheduled) == 5
         assert all(event.user_metadata.summary.data for event in scheduled)

@@ -17,7 +17,7 @@ from workflows.operations.history import ACTIVITIES, MESSAGES, Outcome, Step, st
 
 STEPS: Mapping[str, tuple[str, ...]] = {
     "verify": ("verify_object",),
-    "render": ("apply_watermark", "build_variants"),
+    "render": ("build_variants",),
     "submit": ("submit_for_moderation",),
     "decide": ("record_decision",),
     "file": ("file_media",),

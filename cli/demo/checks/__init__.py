@@ -1,7 +1,7 @@
 """What must hold after files have reached their ends, seen from outside: by HTTP, in the mail sink, in run histories.
 
-Belongs here: checks that read, and that send again what was sent before. Does not: sending files, or anything that
-would leave a trace in the library.
+Belongs here: checks that read, that send again what was sent before, and that withdraw one of the demo's own samples.
+Does not: sending files, or anything that would leave a trace on files of the user's.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import httpx
 
 from cli.demo.checks.bookkeeping import IDEMPOTENT, MAILS, RUNS, idempotent, mailed, runs_closed
-from cli.demo.checks.delivery import CLOSED, READABLE, closed, readable
+from cli.demo.checks.delivery import CLOSED, READABLE, WITHDRAWN, closed, readable, withdrawn
 from cli.demo.checks.scene import Check, Examine, Scene
 from cli.demo.checks.webhooks import AWKWARD, FORGED, REPLAY, awkward, forged, replayed
 from mediagate.errors import MediagateError
@@ -24,6 +24,8 @@ CHECKS: Sequence[tuple[str, Examine]] = (
     (FORGED, forged),
     (IDEMPOTENT, idempotent),
     (MAILS, mailed),
+    # Last, because the others look at what is approved.
+    (WITHDRAWN, withdrawn),
 )
 
 

@@ -1,6 +1,7 @@
 """Who can read what: approved pictures by signed URL, and nothing else without a key."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from mediagate.storage import keys
 
 READABLE = "the public reads every approved picture"
 CLOSED = "nothing else opens without a key"
+WITHDRAWN = "what is taken down is closed at once"
 
 REFUSALS = frozenset({401, 403, 404})
 
@@ -43,6 +45,24 @@ async def closed(scene: Scene) -> Check:
     wrong = [f"{urlsplit(url).path}: {status}" for url, status in answers if status not in REFUSALS]
     counts = ", ".join(f"{sum(s == code for _, s in answers)} × {code}" for code in sorted({s for _, s in answers}))
     return verdict(CLOSED, wrong, f"{len(answers)} URLs tried: {counts}")
+
+
+async def withdrawn(scene: Scene) -> Check:
+    """Take one of the demo's own approved pictures down: its URLs are closed when the answer is there."""
+    samples = [journey for journey in scene.approved if journey.file.expected.outcomes == {Status.APPROVED}]
+    if not samples:
+        return Check(WITHDRAWN, "skip", "no sample was approved")
+    journey = samples[-1]
+    urls = [variant["url"] for variant in _public_variants(journey)]
+    before = [(await scene.public.get(url)).status_code for url in urls]
+    began = time.monotonic()
+    await scene.api.take_down(journey.media_id, reason="demo")
+    took = time.monotonic() - began
+    after = [(await scene.public.get(url)).status_code for url in urls]
+    wrong = [f"{journey.file.label}: {old}, then {new}" for old, new in zip(before, after, strict=True) if new != 404]
+    wrong += [f"{journey.file.label} did not open before: {old}" for old in before if old != httpx.codes.OK]
+    detail = f"{journey.file.label}: {len(urls)} URLs that opened are closed, {took:.2f} s after it was asked for"
+    return verdict(WITHDRAWN, wrong, detail)
 
 
 def _public_variants(journey: Journey) -> list[Document]:

@@ -100,9 +100,7 @@ class History:
     def waiting(self) -> int:
         """Up to the wait for the vendor; the id of the task that began it."""
         self.step("verify_object")
-        both = self.task()
-        for scheduled in (self.schedule("apply_watermark", both), self.schedule("build_variants", both)):
-            self.end(scheduled)
+        self.step("build_variants")
         self.step("submit_for_moderation")
         task = self.task()
         self.add("TIMER_STARTED", timer_id="1", workflow_task_completed_event_id=task)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from cli.demo.checks import CHECKS, verify
 from cli.demo.checks.bookkeeping import idempotent, mailed
-from cli.demo.checks.delivery import closed, readable
+from cli.demo.checks.delivery import closed, readable, withdrawn
 from cli.demo.checks.scene import Scene
 from cli.demo.checks.webhooks import awkward, forged, replayed
 from cli.demo.files import DemoFile, Expected, Route
@@ -105,6 +106,41 @@ class TestDelivery:
     async def test_closed_doors_pass(self, tmp_path: Path) -> None:
         check = await closed(scene(lambda r: item(r) or httpx.Response(401), journey(), tmp_path=tmp_path))
         assert check.result == "ok"
+
+
+class TestTakedown:
+    @staticmethod
+    def sample() -> Journey:
+        one = journey()
+        one.file = replace(one.file, expected=Expected(frozenset({"approved"})))
+        return one
+
+    @pytest.mark.parametrize(
+        ("before", "after", "result", "detail"),
+        [
+            (200, 404, "ok", "a.jpg: 1 URLs that opened are closed"),
+            (200, 200, "fail", "a.jpg: 200, then 200"),
+            (404, 404, "fail", "a.jpg did not open before: 404"),
+        ],
+    )
+    async def test_a_url_that_stays_open_is_seen(
+        self, tmp_path: Path, before: int, after: int, result: str, detail: str
+    ) -> None:
+        withdrew = False
+
+        def respond(request: httpx.Request) -> httpx.Response:
+            nonlocal withdrew
+            if request.url.path == f"/api/v1/media/{MEDIA}/takedown":
+                withdrew = True
+                return httpx.Response(200, json={"verdict": "quarantine"})
+            return httpx.Response(after if withdrew else before)
+
+        check = await withdrawn(scene(respond, self.sample(), tmp_path=tmp_path))
+        assert check.result == result
+        assert check.detail.startswith(detail)
+
+    async def test_a_file_of_the_users_stays_where_it_is(self, tmp_path: Path) -> None:
+        assert (await withdrawn(scene(unreachable, journey(), tmp_path=tmp_path))).result == "skip"
 
 
 class TestWebhooks:

@@ -74,9 +74,9 @@ class TestStepPoint:
     @pytest.mark.parametrize(
         ("step", "again"),
         [
-            ("verify", ("verify_object", "apply_watermark", "build_variants", "submit_for_moderation")),
-            ("render", ("apply_watermark", "build_variants", "submit_for_moderation")),
-            ("build_variants", ("apply_watermark", "build_variants", "submit_for_moderation")),
+            ("verify", ("verify_object", "build_variants", "submit_for_moderation")),
+            ("render", ("build_variants", "submit_for_moderation")),
+            ("build_variants", ("build_variants", "submit_for_moderation")),
             ("submit", ("submit_for_moderation",)),
         ],
     )
@@ -89,7 +89,7 @@ class TestStepPoint:
         event = history.events[point.event_id - 1]
         assert event.HasField("workflow_task_completed_event_attributes")
         assert point.again == again
-        assert len(point.again + point.kept) == 4
+        assert len(point.again + point.kept) == 3
 
     def test_a_local_activity_is_found_by_its_marker_and_later_messages_are_delivered_again(self) -> None:
         history, task = failed_at_filing()
@@ -110,12 +110,12 @@ class TestStepPoint:
         history = History()
         both = history.task()
         slow = history.schedule("build_variants", both)
-        history.end(history.schedule("apply_watermark", both))
+        history.end(history.schedule("verify_object", both))
         later = history.schedule("submit_for_moderation", history.task())
         history.end(slow)
         history.end(later)
         point = step_point(history.events, "submit")
-        assert (point.kept, point.again) == (("apply_watermark",), ("build_variants", "submit_for_moderation"))
+        assert (point.kept, point.again) == (("verify_object",), ("build_variants", "submit_for_moderation"))
 
     @pytest.mark.parametrize("step", ["notify", "record_failure", "nonsense"])
     def test_a_step_the_history_lacks_is_refused_with_those_it_has(self, step: str) -> None:

@@ -1,16 +1,24 @@
 """Whatever the bytes: a picture or a refusal, nothing else."""
 
 import tempfile
-import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mediagate.imaging import Refused, Watermark, inspect, render_marked, render_variants
+from mediagate.imaging import Refused, Watermark, inspect, render_frames, render_marked, render_variants
 from mediagate.media.values import MEDIUM, THUMB, Limits, WatermarkSpec
-from tests.unit.imaging.pictures import corners, exif, save, scene, spec, with_samsung_trailer, with_secondary
+from tests.unit.imaging.pictures import (
+    corners,
+    exif,
+    save,
+    scene,
+    spec,
+    with_good_checksums,
+    with_samsung_trailer,
+    with_secondary,
+)
 
 SMALL = scene(48, 32)
 FRAMES = [corners(24, 16).rotate(90 * i) for i in range(3)]
@@ -27,6 +35,21 @@ SEEDS = {
     "lossless": ("image/webp", save(SMALL.convert("RGBA"), "WEBP", lossless=True)),
     "awebp": ("image/webp", save(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:])),
     "gif": ("image/gif", save(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:], transparency=0)),
+}
+SEEDS |= {
+    "heic": ("image/heic", save(SMALL, "HEIF", quality=50, exif=EXIF)),
+    "heic-alpha": ("image/heic", save(corners(24, 16).convert("RGBA"), "HEIF", quality=50)),
+    "heic-grid": ("image/heic", save(scene(100, 70), "HEIF", quality=30, tile_size=64)),
+    "avif": ("image/avif", save(SMALL.convert("RGBA"), "AVIF", quality=50, speed=10, exif=EXIF)),
+    "avis": ("image/avif", save(FRAMES[0], "AVIF", quality=50, speed=10, save_all=True, append_images=FRAMES[1:])),
+    "tiff": ("image/tiff", save(SMALL, "TIFF", exif=EXIF)),
+    "tiff-strips": (
+        "image/tiff",
+        save(SMALL.convert("RGBA"), "TIFF", compression="tiff_adobe_deflate"),
+    ),
+    "tiff-lzw": ("image/tiff", save(SMALL, "TIFF", compression="tiff_lzw")),
+    "tiff-jpeg": ("image/tiff", save(SMALL, "TIFF", compression="jpeg")),
+    "tiff-fax": ("image/tiff", save(SMALL.convert("1"), "TIFF", compression="group4")),
 }
 LIMITS = Limits(max_pixels=1_000_000, max_edge=10_000)
 MARK = Watermark(WatermarkSpec(text="© me"))
@@ -57,18 +80,6 @@ def edited(data: bytes, edits: list[Edit]) -> bytes:
     return data
 
 
-def with_good_checksums(data: bytes) -> bytes:
-    """A PNG whose checksums fit again, so that the edits reach the decoder."""
-    out, at = data[:8], 8
-    while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        if end + 4 > len(data):
-            break
-        out += data[at:end] + zlib.crc32(data[at + 4 : end]).to_bytes(4, "big")
-        at = end + 4
-    return out + data[at:]
-
-
 def outcome(data: bytes, declared: str) -> str:
     """What became of the file; raises whatever is no refusal."""
     with tempfile.NamedTemporaryFile() as file:
@@ -78,6 +89,7 @@ def outcome(data: bytes, declared: str) -> str:
             facts = inspect(path, declared_type=declared, limits=LIMITS)
             original = render_marked(path, facts, spec(64), MARK)
             variants = render_variants(path, facts, [MEDIUM, THUMB], MARK)
+            variants += render_frames(path, facts, THUMB)
         except Refused as refused:
             return refused.reason
         assert all(r.data.startswith(b"\xff\xd8") for r in (original, *variants))

@@ -9,12 +9,13 @@ from PIL import Image
 
 from mediagate.imaging import Refused
 from mediagate.media.values import ImageFacts, Limits, Refusal
+from tests.unit.imaging.hostile import hostile
 from tests.unit.imaging.pictures import (
+    box,
     chunk,
     corners,
     exif,
     facts_of,
-    hostile,
     save,
     scene,
     stored,
@@ -93,7 +94,7 @@ class TestAccepted:
     def test_zero_padding(self, tmp_path: Path) -> None:
         assert facts_of(stored(tmp_path, save(corners(), "JPEG") + bytes(5000))).format == "jpeg"
 
-    @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
+    @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "AVIF"])
     def test_animation_counts_its_frames(self, tmp_path: Path, kind: str) -> None:
         frames = [corners().rotate(90 * i) for i in range(3)]
         data = save(frames[0], kind, save_all=True, append_images=frames[1:])
@@ -109,6 +110,34 @@ class TestAccepted:
         facts = facts_of(stored(tmp_path, save(picture, "WEBP", lossless=lossless)), "image/webp")
         assert (facts.width, facts.height, facts.has_alpha) == (96, 64, mode == "RGBA")
 
+    @pytest.mark.parametrize("size", [(96, 64), (97, 65), (640, 480), (1, 1), (3, 700)])
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+    @pytest.mark.parametrize("kind", ["HEIF", "AVIF", "TIFF"])
+    def test_size_and_alpha(self, tmp_path: Path, kind: str, mode: str, size: tuple[int, int]) -> None:
+        picture = corners().resize(size).convert(mode)
+        if mode == "RGBA":
+            picture.putalpha(77)  # what is opaque throughout is not stored
+        facts = facts_of(stored(tmp_path, save(picture, kind)), f"image/{kind.lower()}")
+        assert ((facts.width, facts.height), facts.has_alpha, facts.frames) == (size, mode == "RGBA", 1)
+
+    def test_grid_of_tiles(self, tmp_path: Path) -> None:
+        facts = facts_of(stored(tmp_path, save(scene(700, 300), "HEIF", tile_size=128)), "image/heic")
+        assert (facts.format, facts.width, facts.height) == ("heic", 700, 300)
+
+    def test_boxes_that_phones_append(self, tmp_path: Path) -> None:
+        data = save(corners(), "HEIF") + box(b"free", bytes(40)) + box(b"mpvd", b"a video") + bytes(100)
+        assert facts_of(stored(tmp_path, data), "image/heic").format == "heic"
+
+    def test_other_pictures_of_a_collection_are_ignored(self, tmp_path: Path) -> None:
+        data = save(corners(), "HEIF", save_all=True, append_images=[scene(640, 480)])
+        facts = facts_of(stored(tmp_path, data), "image/heif")
+        assert (facts.frames, facts.width, facts.height) == (1, 96, 64)
+
+    def test_pages_behind_the_first_are_ignored(self, tmp_path: Path) -> None:
+        data = save(corners(), "TIFF", save_all=True, append_images=[scene(640, 480)] * 3)
+        facts = facts_of(stored(tmp_path, data), "image/tiff")
+        assert (facts.frames, facts.width, facts.height) == (1, 96, 64)
+
 
 class TestFacts:
     @pytest.mark.parametrize("orientation", range(1, 9))
@@ -121,18 +150,21 @@ class TestFacts:
     def test_orientation_that_does_not_exist_is_ignored(self, tmp_path: Path, orientation: int) -> None:
         assert facts_of(stored(tmp_path, save(corners(), "JPEG", exif=exif(orientation)))).orientation == 1
 
-    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
     def test_photo_facts(self, tmp_path: Path, kind: str) -> None:
+        names = ("Z. Miller", "(c) 2024 Z.") if kind == "TIFF" else ("Zoë Müller", "© 2024 Zoë")
         texts: dict[int, bytes | str] = {
             0x010F: "Leica",
             0x0110: "Leica Q3",
-            0x013B: "Zoë Müller".encode(),
-            0x8298: "© 2024 Zoë".encode(),
+            0x013B: names[0] if kind == "TIFF" else names[0].encode(),  # Pillow writes ASCII into TIFF
+            0x8298: names[1] if kind == "TIFF" else names[1].encode(),
             0x0132: "2024:05:06 07:08:09",
+            0xA431: "SN-42",
         }
         data = save(corners(), kind, exif=exif(gps=True, texts=texts))
         photo = facts_of(stored(tmp_path, data), f"image/{kind.lower()}").photo
-        assert (photo.camera, photo.credit, photo.copyright) == ("Leica Q3", "Zoë Müller", "© 2024 Zoë")
+        assert "SN-42" not in photo.model_dump_json()
+        assert (photo.camera, photo.credit, photo.copyright) == ("Leica Q3", *names)
         assert (photo.has_gps, photo.taken_at) == (True, datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC))
 
     def test_time_zone_that_the_camera_wrote(self, tmp_path: Path) -> None:
@@ -150,6 +182,44 @@ class TestFacts:
     def test_credit_and_position_from_xmp(self, tmp_path: Path) -> None:
         photo = facts_of(stored(tmp_path, save(corners(), "JPEG", xmp=XMP))).photo
         assert (photo.credit, photo.copyright, photo.has_gps) == ("José & Co", "CC BY", True)
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            'xmpRights:WebStatement="https://cc.org/by/4.0/"',
+            "xmpRights:WebStatement='https://cc.org/by/4.0/'",
+            '><cc:license rdf:resource="https://cc.org/by/4.0/"/><b ',
+            "><plus:LicensorURL>https://cc.org/by/4.0/</plus:LicensorURL><b ",
+        ],
+    )
+    def test_licence_from_xmp(self, tmp_path: Path, written: str) -> None:
+        packet = f"<x:xmpmeta><rdf:Description {written}></rdf:Description></x:xmpmeta>".encode()
+        photo = facts_of(stored(tmp_path, save(corners(), "JPEG", xmp=packet))).photo
+        assert photo.licence == "https://cc.org/by/4.0/"
+
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+    def test_xmp_of_every_format(self, tmp_path: Path, kind: str) -> None:
+        data = save(corners(), kind, xmp=XMP)
+        if kind == "PNG":
+            data = data[:33] + chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP) + data[33:]
+        assert facts_of(stored(tmp_path, data), f"image/{kind.lower()}").photo.copyright == "CC BY"
+
+    @pytest.mark.parametrize("text", ["© Zoë".encode(), "© Zoë".encode("latin-1")], ids=["utf-8", "latin-1"])
+    def test_credit_from_iptc(self, tmp_path: Path, text: bytes) -> None:
+        records = b"".join(
+            struct.pack(">BBBH", 0x1C, 2, number, len(raw)) + raw
+            for number, raw in ((5, b"Title"), (116, text), (110, b"Agency"))
+        )
+        resource = b"8BIM\4\x04\0\0" + struct.pack(">I", len(records)) + records
+        other = b"8BIM\4\x09\3abc" + struct.pack(">I", 3) + b"xyz\0"
+        data = with_segment(save(corners(), "JPEG"), 0xED, b"Photoshop 3.0\0" + other + resource)
+        photo = facts_of(stored(tmp_path, data)).photo
+        assert (photo.credit, photo.copyright) == ("Agency", "© Zoë")
+
+    @pytest.mark.parametrize("block", [b"8BIM", b"8BIM\4\4\0\0\xff\xff\xff\xff\x1c\2", b"\x1c\2\x74\xff\xff"])
+    def test_broken_iptc_is_no_reason_to_refuse(self, tmp_path: Path, block: bytes) -> None:
+        data = with_segment(save(corners(), "JPEG"), 0xED, b"Photoshop 3.0\0" + block)
+        assert facts_of(stored(tmp_path, data)).photo.credit == ""
 
     def test_credit_from_compressed_png_xmp(self, tmp_path: Path) -> None:
         plain = save(corners(), "PNG")

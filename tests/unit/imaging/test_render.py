@@ -109,9 +109,10 @@ class TestByteCap:
     def test_dimensions_give_way_at_the_floor_and_are_recorded(self, tmp_path: Path) -> None:
         path = stored(tmp_path, save(noise(900, 700), "PNG"))
         variant = render_marked(path, facts_of(path, "image/png"), spec(max_bytes=60_000, min_quality=50), None).variant
-        assert variant.trade == f"quality 90→50, 900→{variant.width} px"
+        assert 50 <= variant.quality <= 54
+        assert variant.trade == f"quality 90→{variant.quality}, 900→{variant.width} px"
         assert abs(variant.width / variant.height - 900 / 700) < 0.02
-        assert variant.bytes > 60_000 * 0.6
+        assert variant.bytes > 60_000 * 0.9
 
     def test_nothing_is_traded_when_the_first_trial_fits(self, tmp_path: Path) -> None:
         path = stored(tmp_path, save(scene(300, 200), "JPEG"))
@@ -141,18 +142,6 @@ class TestManifest:
         path = stored(tmp_path, save(scene(), "JPEG", progressive=True))
         data = render_marked(path, facts_of(path), spec(), None).data
         assert (b"\xff\xc0" in data, b"\xff\xc2" in data) == (True, False)
-
-    def test_progress_is_told_and_can_end_the_work(self, tmp_path: Path) -> None:
-        path = stored(tmp_path, save(scene(), "JPEG"))
-        calls: list[int] = []
-        render_marked(path, facts_of(path), spec(), None, progress=lambda: calls.append(1))
-        assert len(calls) >= 3
-
-        def cancel() -> None:
-            raise InterruptedError
-
-        with pytest.raises(InterruptedError):
-            render_variants(path, facts_of(path), [THUMB], progress=cancel)
 
 
 class TestMetadata:
@@ -211,7 +200,7 @@ class TestDecodeRefusal:
         path.write_bytes(save(scene(640, 480), "PNG"))
         with pytest.raises(Refused) as refused:
             render_marked(path, facts, spec(), None)
-        assert refused.value.reason is Refusal.TOO_MANY_PIXELS
+        assert refused.value.reason is Refusal.CORRUPT
 
 
 class TestFirstPicture:

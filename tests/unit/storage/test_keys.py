@@ -32,6 +32,7 @@ class TestSpelling:
             (keys.filed("demo", Status.REJECTED, MEDIA_ID, "source"), f"demo/media/rejected/{MEDIA_ID}/source"),
             (keys.filed("demo", Status.QUARANTINED, MEDIA_ID, "source"), f"demo/media/quarantine/{MEDIA_ID}/source"),
             (keys.backup("demo", MEDIA_ID, SHA256), f"demo/backups/{MEDIA_ID}/{SHA256}"),
+            (keys.watermark_image("demo", SHA256), f"demo/watermarks/{SHA256}"),
         ],
     )
     def test_is_fixed(self, key: str, expected: str) -> None:
@@ -98,6 +99,8 @@ class TestRefusal:
     def test_of_what_is_no_digest(self, sha256: str) -> None:
         with pytest.raises(ValueError, match="SHA-256"):
             keys.backup("demo", MEDIA_ID, sha256)
+        with pytest.raises(ValueError, match="SHA-256"):
+            keys.watermark_image("demo", sha256)
 
 
 class TestAnything:
@@ -125,4 +128,5 @@ class TestAnything:
         made += [keys.filed(library, status, media_id, keys.SOURCE) for status in statuses[1:]]
         made += [keys.work(media_id, variant) for variant in VariantName]
         made += [keys.staging(media_id), keys.master(library, media_id), keys.backup(library, media_id, SHA256)]
+        made.append(keys.watermark_image(library, SHA256))
         assert len(set(made)) == len(made)
