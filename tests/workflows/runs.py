@@ -109,7 +109,9 @@ async def failure(world: World, media_id: str) -> BaseException | None:
 async def decisions(world: World, media_id: str) -> list[MediaDecision]:
     """Every decision on the item, the one that opened a review before the one that ended it."""
     query = (
-        select(MediaDecision).where(col(MediaDecision.media_id) == UUID(media_id)).order_by(col(MediaDecision.final))
+        select(MediaDecision)
+        .where(col(MediaDecision.media_id) == UUID(media_id))
+        .order_by(col(MediaDecision.round), col(MediaDecision.final))
     )
     async with world.db.transaction() as tx:
         return list((await tx.session.scalars(query)).all())
