@@ -98,7 +98,12 @@ def bench(source: Path, peers: list[str], rounds: int, folder: Path) -> Result:
         wrong, similarity = faults(source, folder / peer)
         medians = {key: statistics.median(run[key] for run in runs[peer]) for key in ("cpu", "wall", "rss", "startup")}
         last = runs[peer][-1]
-        rows[peer] = medians | {"trials": last["trials"], "version": last["version"], "ssim": similarity, "wrong": wrong}
+        rows[peer] = medians | {
+            "trials": last["trials"],
+            "version": last["version"],
+            "ssim": similarity,
+            "wrong": wrong,
+        }
     return {"file": source.name, "pixels": pixels, "floor": floor_seconds(source, rounds), "peers": rows}
 
 
@@ -120,9 +125,13 @@ def show(found: Result) -> None:
     print(f"\n{found['file']}: {found['pixels'] / 1e6:.1f} MP, floor {found['floor'] * 1000:.0f} ms")
     print(f"  {'':10} {'CPU ms':>7} {'wall':>6} {'start':>6} {'RSS MB':>7} {'× floor':>8} {'trials':>6} {'SSIM':>7}")
     for peer, row in found["peers"].items():
-        figures = f"{row['cpu'] * 1000:7.0f} {row['wall'] * 1000:6.0f} {row['startup'] * 1000:6.0f} {row['rss'] / MB:7.0f}"
+        figures = (
+            f"{row['cpu'] * 1000:7.0f} {row['wall'] * 1000:6.0f} {row['startup'] * 1000:6.0f} {row['rss'] / MB:7.0f}"
+        )
         ratio = f"{row['cpu'] / found['floor']:8.2f} {row['trials']:6} {row['ssim']:7.4f}"
-        print(f"  {peer:10} {figures} {ratio}  {row['version']}{'  WRONG: ' + '; '.join(row['wrong']) if row['wrong'] else ''}")
+        print(
+            f"  {peer:10} {figures} {ratio}  {row['version']}{'  WRONG: ' + '; '.join(row['wrong']) if row['wrong'] else ''}"
+        )
     for what, figure, bound in verdicts(found):
         print(f"  {'met   ' if figure <= bound else 'MISSED'} {figure:7.2f} {what} (at most {bound:.2f})")
 

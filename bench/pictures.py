@@ -22,7 +22,9 @@ def photograph(size: tuple[int, int], *, seed: int = 1) -> Image.Image:
     for _ in range(160):
         x, y, r = random.randrange(width), random.randrange(height), random.randrange(8, max(9, width // 16))
         colour = tuple(random.randrange(256) for _ in range(3))
-        pen.ellipse((x, y, x + r, y + r // 2), fill=colour, outline=tuple(255 - c for c in colour), width=max(1, r // 40))
+        pen.ellipse(
+            (x, y, x + r, y + r // 2), fill=colour, outline=tuple(255 - c for c in colour), width=max(1, r // 40)
+        )
     scene = scene.filter(ImageFilter.GaussianBlur(0.7))
     noise = Image.effect_noise(size, 9).point(lambda v: v // 2 + 64)
     return ImageChops.add(scene, Image.merge("RGB", (noise, noise, noise)), offset=-128)

@@ -1,5 +1,5 @@
 // sharp as its documentation recommends: one pipeline for each size with shrink-on-load, a binary search for the quality.
-import { mkdtempSync, writeFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import sharp from "sharp";
@@ -63,7 +63,7 @@ const used = process.cpuUsage(cpu);
 console.log(JSON.stringify({
   cpu: (used.user + used.system) / 1e6,
   wall: (performance.now() - wall) / 1e3,
-  rss: process.resourceUsage().maxRSS * 1024,
+  rss: Number(/VmHWM:\s*(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024,
   trials,
   version: `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`,
 }));

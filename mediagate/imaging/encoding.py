@@ -115,7 +115,7 @@ class _Estimate:
         if bands < 2:
             return cls(encoder, picture, 1.0, optimised)
         bands = min(bands, _BANDS * 16 // rows)
-        sample = Image.new(picture.mode, (picture.width, bands * rows))
+        sample = Image.new(picture.mode, (picture.width, bands * rows), None)
         for band in range(bands):
             top = (picture.height - rows) * band // (bands - 1) // rows * rows
             sample.paste(picture.crop((0, top, picture.width, top + rows)), (0, band * rows))

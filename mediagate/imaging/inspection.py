@@ -5,7 +5,7 @@ from pathlib import Path
 from mediagate.imaging.container import Container
 from mediagate.imaging.decoding import open_picture
 from mediagate.imaging.formats import Format, recognise, refuse_polyglot
-from mediagate.imaging.memory import predict_decode_bytes
+from mediagate.imaging.memory import predict_decode_bytes, return_freed
 from mediagate.imaging.metadata import read_orientation, read_photo_facts
 from mediagate.imaging.refusal import Refused
 from mediagate.media.values import MIB, ImageFacts, Limits, Refusal
@@ -70,6 +70,7 @@ def reopen(source: Path, facts: ImageFacts) -> tuple[Format, Container]:
         OSError: the file cannot be read.
     """
     form, container = walk(source.read_bytes(), facts.content_type, _ANY)
+    return_freed()  # the file as it was sent, of which the container has a copy
     if sorted(container.shown) != sorted((facts.width, facts.height)) or container.frames > facts.frames:
         raise Refused(Refusal.CORRUPT, "The file is not the one that was inspected.")
     return form, container

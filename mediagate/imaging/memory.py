@@ -1,9 +1,10 @@
 """How much memory a picture takes, and who may take it."""
 
+import ctypes
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from mediagate.imaging.container import Container
 
@@ -23,6 +24,14 @@ def predict_decode_bytes(container: Container, file_bytes: int) -> int:
     return 2 * file_bytes + pixels * container.pixel_bytes + output * 4 * _OUTPUT_COPIES + _FIXED
 
 
+def return_freed() -> None:
+    """Give what was freed back to the system at once. The C library keeps it otherwise, and a large picture would come
+    on top of it; without glibc, this does nothing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class MemoryBudget:
     """Admits work to the processor by the bytes that it is predicted to take; thread-safe, first come, first served.
 
@@ -38,20 +47,9 @@ class MemoryBudget:
         self._changed = threading.Condition()
 
     @contextmanager
-    def admit(self, nbytes: int, *, progress: Callable[[], None] = lambda: None, every: float = 1.0) -> Iterator[None]:
-        """Hold `nbytes` of the budget, waiting for them first.
-
-        `progress` is called about every `every` seconds of the wait; what it raises ends the wait.
-        """
-        ticket = object()
-        with self._changed:
-            self._waiting.append(ticket)
-        try:
-            while not self._enter(ticket, nbytes, every):
-                progress()
-        except BaseException:
-            self._give_up(ticket, nbytes)
-            raise
+    def admit(self, nbytes: int) -> Iterator[None]:
+        """Hold `nbytes` of the budget, waiting for them first."""
+        self._enter(nbytes)
         try:
             yield
         finally:
@@ -68,26 +66,21 @@ class MemoryBudget:
         with self._changed:
             return len(self._waiting)
 
-    def _enter(self, ticket: object, nbytes: int, timeout: float) -> bool:
+    def _enter(self, nbytes: int) -> None:
+        ticket = object()
+
         def fits() -> bool:
             return self._waiting[0] is ticket and (self._running == 0 or self._used + nbytes <= self._total)
 
         with self._changed:
-            if not self._changed.wait_for(fits, timeout):
-                return False
-            self._waiting.popleft()
-            self._used += nbytes
-            self._running += 1
-            self._changed.notify_all()
-            return True
-
-    def _give_up(self, ticket: object, nbytes: int) -> None:
-        with self._changed:
-            if ticket in self._waiting:
+            self._waiting.append(ticket)
+            try:
+                self._changed.wait_for(fits)
+                self._used += nbytes
+                self._running += 1
+            finally:  # also when the wait was interrupted: whoever is behind must not wait for this one
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
-                return
-        self._leave(nbytes)  # interrupted between being admitted and starting
 
     def _leave(self, nbytes: int) -> None:
         with self._changed:

@@ -16,7 +16,7 @@ from mediagate.imaging.inspection import reopen
 from mediagate.imaging.metadata import credit_exif
 from mediagate.imaging.resizing import fitted, resized
 from mediagate.imaging.watermark import Watermark
-from mediagate.media.values import ImageFacts, ImageFormat, Variant, VariantSpec
+from mediagate.media.values import ImageFacts, ImageFormat, Variant, VariantName, VariantSpec
 
 _PIPELINE = 2
 """raised whenever the same source would give other bytes"""
@@ -57,7 +57,8 @@ def render_variants(
     sizes = [fitted((facts.width, facts.height), spec.max_edge) for spec in specs]
     unmarked = dict[tuple[int, int], Image.Image]()
     for size in sorted(set(sizes), reverse=True):
-        picture = unmarked[size] = resized(picture, size)
+        shown_as = {spec.name for spec, its in zip(specs, sizes, strict=True) if its == size}
+        picture = unmarked[size] = resized(picture, size, draft=shown_as == {VariantName.MODERATION})
     del picture
     done: dict[int, Rendering] = {}
     for size in sorted(unmarked):
