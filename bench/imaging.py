@@ -129,9 +129,7 @@ def show(found: Result) -> None:
             f"{row['cpu'] * 1000:7.0f} {row['wall'] * 1000:6.0f} {row['startup'] * 1000:6.0f} {row['rss'] / MB:7.0f}"
         )
         ratio = f"{row['cpu'] / found['floor']:8.2f} {row['trials']:6} {row['ssim']:7.4f}"
-        print(
-            f"  {peer:10} {figures} {ratio}  {row['version']}{'  WRONG: ' + '; '.join(row['wrong']) if row['wrong'] else ''}"
-        )
+        print(f"  {peer:10} {figures} {ratio}  {row['version']}{'; '.join(['', *row['wrong']])}")
     for what, figure, bound in verdicts(found):
         print(f"  {'met   ' if figure <= bound else 'MISSED'} {figure:7.2f} {what} (at most {bound:.2f})")
 

@@ -10,7 +10,7 @@ SIZES = {"2 MP": (1632, 1224), "12 MP": (4032, 3024), "18 MP": (5184, 3456)}
 
 def photograph(size: tuple[int, int], *, seed: int = 1) -> Image.Image:
     """A scene in mode RGB whose JPEG has about the bytes per pixel of a phone's at the same quality."""
-    random = Random(seed)  # noqa: S311
+    random = Random(seed)
     width, height = size
     scene = Image.new("RGB", size)
     for shift, scale in enumerate((8, 24, 64, 160)):

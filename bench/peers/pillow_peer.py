@@ -4,8 +4,9 @@ from io import BytesIO
 from pathlib import Path
 
 import PIL
-from bench.peers.protocol import LIMITS, TEXT, run
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from bench.peers.protocol import LIMITS, TEXT, run
 
 FLOOR = 40
 

@@ -27,7 +27,9 @@ def _peak() -> int:
 
 
 def run(work: Callable[[Path, Path], int], version: str) -> None:
-    """`peer SOURCE FOLDER`; `work` writes `<name>.jpg` for every name of `LIMITS` and returns its encodes at full size."""
+    """`peer SOURCE FOLDER`; `work` writes `<name>.jpg` for every name of `LIMITS`, and returns how many encodes the
+    original took at full size.
+    """
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
     with TemporaryDirectory() as scratch:
         tiny = Path(scratch, "tiny.jpg")

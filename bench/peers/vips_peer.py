@@ -1,12 +1,13 @@
-"""libvips as its documentation recommends: `thumbnail` with shrink-on-load for each size, a binary search for the quality."""
+"""libvips as its documentation recommends: `thumbnail` with shrink-on-load, a binary search for the quality."""
 
 import os
 from pathlib import Path
 
 os.environ.setdefault("VIPS_CONCURRENCY", "1")  # threads cost CPU time; production runs one picture per core
 
-import pyvips  # noqa: E402
-from bench.peers.protocol import LIMITS, TEXT, run  # noqa: E402
+import pyvips
+
+from bench.peers.protocol import LIMITS, TEXT, run
 
 FLOOR = 40
 

@@ -11,8 +11,8 @@ from mediagate.storage import keys
 from tests.broken import broken_pixels
 from tests.workflows import runs
 from tests.world import World, picture
-from workflows.messages import AbortRequest, HumanDecision, SweepInput
-from workflows.names import takedown_id
+from workflows.messages import AbortRequest, HumanDecision, RebuildInput, SweepInput
+from workflows.names import rebuild_id, renditions_id, takedown_id
 
 Drive = Callable[[World], Awaitable[str]]
 """Drives one run until nothing more is to come but its end; its workflow id."""
@@ -140,6 +140,29 @@ async def takedown_failed(world: World) -> str:
     return takedown_id(media_id)
 
 
+async def renditions(world: World) -> str:
+    """Further pictures of an item, asked for after its approval."""
+    await world.configure(images={"siblings": ["webp"]})
+    media_id = await runs.to_approved(world)
+    await world.flows.start_renditions(media_id, world.library.slug)
+    return renditions_id(media_id)
+
+
+async def eager(world: World) -> str:
+    """An upload whose library wants further pictures at once."""
+    await world.configure(images={"siblings": ["webp"], "build": "eager"})
+    return world.run(await runs.to_approved(world)).id
+
+
+async def rebuilt(world: World) -> str:
+    """The stale pictures of a library, made anew; more than one page."""
+    for _ in range(2):
+        await runs.to_approved(world)
+    await world.configure(images={"progressive": True})
+    await world.flows.rebuild(RebuildInput(library=world.library.slug, page=1))
+    return rebuild_id(world.library.slug)
+
+
 HASTY = {"vendor_wait": 0.1, "vendor_polls": 1}
 
 BRANCHES = {
@@ -160,6 +183,9 @@ BRANCHES = {
     "takedown": Branch(taken_down),
     "takedown-purged-late": Branch(purged_late, {"skip_time": True, "purge_url": "http://cdn.test/purge"}),
     "takedown-failed": Branch(takedown_failed),
+    "eager": Branch(eager),
+    "renditions": Branch(renditions),
+    "rebuild": Branch(rebuilt),
     "sweep": Branch(swept),
 }
 """By the name of the history's file."""
