@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities import heartbeats
 from activities.rendering import Source, opened_source, rendered, sizes, stored
-from mediagate.errors import NotFound
+from mediagate.errors import NotFound, ObjectMissing
 from mediagate.media.renditions import Build, ImagePolicy, public_specs
 from mediagate.media.values import ImageFormat, Status, Variant, VariantFile, VariantSpec, WatermarkSpec
 from mediagate.storage import keys
@@ -45,15 +45,24 @@ class Renditions:
         AVIF comes last: it takes longer than everything else together. An item that is no longer approved is left
         alone. New bytes get a key of their own, so that a row never names bytes that it does not describe.
         """
-        made, dropped = list[str](), 0
-        async with heartbeats.poison_guarded(5), opened_source(self._deps, job) as source:
-            owed = await self._owed(source, only_stale=job.only_stale)
-            for slow in (False, True):
-                specs = [spec for spec in owed.make if (spec.format is ImageFormat.AVIF) is slow]
-                if specs:
-                    made += await self._make(source, specs)
-            dropped = await self._replace(source, (), owed.drop)
-        return RenditionResult(made=tuple(made), dropped=dropped)
+        async with heartbeats.poison_guarded(5):
+            try:
+                async with opened_source(self._deps, job) as source:
+                    return await self._settle(source, only_stale=job.only_stale)
+            except ObjectMissing:
+                async with self._deps.db.transaction() as tx:
+                    media = await tx.media.get(UUID(job.media_id))
+                if media.status is Status.APPROVED:
+                    raise
+                return RenditionResult()  # taken down meanwhile, and its master moved
+
+    async def _settle(self, source: Source, *, only_stale: bool) -> RenditionResult:
+        owed, made = await self._owed(source, only_stale=only_stale), list[str]()
+        for slow in (False, True):
+            specs = [spec for spec in owed.make if (spec.format is ImageFormat.AVIF) is slow]
+            if specs:
+                made += await self._make(source, specs)
+        return RenditionResult(made=tuple(made), dropped=await self._replace(source, (), owed.drop))
 
     @activity.defn
     async def find_stale(self, job: StaleInput) -> StalePage:

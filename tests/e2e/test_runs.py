@@ -378,3 +378,22 @@ def until(upload: Upload, workflow_id: str, *arguments: str) -> dict[str, str]:
         if workflow_id in [run["workflow_id"] for run in runs]:
             return {run["file"]: run["status"] for run in runs}
     pytest.fail(f"{workflow_id} was never listed")
+
+
+class TestVariants:
+    async def test_stale_pictures_are_listed_and_made_anew(self, upload: Upload) -> None:
+        library = upload.addresses["library"]
+        await upload.waiting()
+        upload.webhook("approve")
+        assert await upload.end() == "approved"
+        with psycopg.connect(upload.addresses["database_url"]) as connection:
+            connection.execute("UPDATE variant SET recipe = 'old' WHERE media_id = %s", (upload.media_id,))
+        listed = mediagate(upload.state, "variants", "stale", library, "--json").json
+        assert listed["stale"] == [upload.media_id]
+        plan = mediagate(upload.state, "variants", "rebuild", library, "--json").json
+        assert (plan["done"], plan["stale"]) == (False, 1)
+        done = mediagate(upload.state, "variants", "rebuild", library, "--yes", "--json")
+        assert (done.code, done.json["rebuilt"], done.json["failed"]) == (0, 1, [])
+        said = mediagate(upload.state, "variants", "stale", library)
+        assert "0 of " in said.text
+        assert upload.row("SELECT count(*) FROM variant WHERE media_id = %s AND recipe = 'old'") == 0
