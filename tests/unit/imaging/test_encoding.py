@@ -70,7 +70,7 @@ def shown(data: bytes, form: ImageFormat) -> Image.Image:
 
 def ssim(picture: Image.Image, encoded: bytes, form: ImageFormat) -> float:
     pair = (np.asarray(p.convert("L")) for p in (picture, shown(encoded, form)))
-    return float(structural_similarity(*pair))
+    return float(structural_similarity(*pair))  # type: ignore[no-untyped-call]
 
 
 def at_quality(picture: Image.Image, quality: int, asked: VariantSpec) -> bytes:
