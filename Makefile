@@ -8,10 +8,10 @@ STAMP := .venv/.synced
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test chaos docs lint format bench-duplicates tools doctor clean
+.PHONY: help demo dev test chaos docs lint format bench-imaging bench-duplicates tools doctor clean
 
 help:  ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## Send sample files (or ARGS="FILE…") through the whole system
 	@.venv/bin/mediagate demo $(ARGS)
@@ -37,6 +37,11 @@ lint: $(STAMP)  ## Style, types and import rules only
 format: $(STAMP)  ## Bring the code into shape
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+bench-imaging: $(STAMP)  ## Pictures: this project against sharp, libvips and plain Pillow (sharp needs node and npm)
+	@$(UV) sync --locked --quiet --inexact --group bench
+	@if command -v npm >/dev/null 2>&1; then npm ci --silent --no-fund --no-audit --prefix bench/peers; fi
+	.venv/bin/python -m bench.imaging $(ARGS)
 
 bench-duplicates: $(STAMP)  ## Near duplicates among a million: times, recall and size of ways to find them
 	.venv/bin/python -m bench.duplicates $(ARGS)

@@ -7,19 +7,10 @@ from api.deps import Gate
 from db.repositories.media import MediaRepository
 from db.tables import Library, Media, now
 from mediagate.errors import EmptyFile, TooLarge, Unavailable, UnsupportedType
+from mediagate.media.content_types import REGISTERED, registered
 from mediagate.media.values import Limits, Status
 
 log = structlog.get_logger()
-
-ACCEPTED_TYPES = {
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
-    "image/png": "image/png",
-    "image/webp": "image/webp",
-    "image/gif": "image/gif",
-}
-"""Declared types that are taken, and their registered names (IANA media types)."""
 
 
 async def accept(media_rows: MediaRepository, media: Media, *, sha256: str, size: int, master: str) -> None:
@@ -31,11 +22,9 @@ async def accept(media_rows: MediaRepository, media: Media, *, sha256: str, size
 
 def accepted_type(content_type: str) -> str:
     """The registered name of a declared type. Raises UnsupportedType."""
-    known = ACCEPTED_TYPES.get(content_type.partition(";")[0].strip().lower())
+    known = registered(content_type)
     if known is None:
-        raise UnsupportedType(
-            f"The type {content_type!r} is not taken; send {', '.join(sorted(set(ACCEPTED_TYPES.values())))}."
-        )
+        raise UnsupportedType(f"The type {content_type!r} is not taken; send {', '.join(REGISTERED)}.")
     return known
 
 

@@ -95,7 +95,7 @@ def trail(journey: Journey) -> Text:
 
 
 def summary(journeys: Sequence[Journey], seconds: float) -> str:
-    """`12 of 22 at their end: 9 approved, 3 rejected · 8.1 s`."""
+    """`12 of 28 at their end: 9 approved, 3 rejected · 8.1 s`."""
     ends = Counter(journey.outcome for journey in journeys if journey.ended)
     counts = ", ".join(f"{count} {_words(outcome)}" for outcome, count in sorted(ends.items()))
     return f"{ends.total()} of {len(journeys)} at their end{': ' if counts else ''}{counts} · {seconds:.1f} s"

@@ -21,6 +21,7 @@ from pillow_heif import options as heif_options
 from mediagate.imaging import gif, heif, jpeg, png, tiff_file, webp
 from mediagate.imaging.container import Container
 from mediagate.imaging.refusal import Refused
+from mediagate.media.content_types import registered
 from mediagate.media.values import Limits, Refusal
 
 
@@ -52,19 +53,6 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 heif_options.DECODE_THREADS = 1
 heif_options.THUMBNAILS = heif_options.DEPTH_IMAGES = heif_options.AUX_IMAGES = False
 
-_ALIASES = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
-    "image/x-png": "image/png",
-    "image/apng": "image/png",
-    "image/heif": "image/heic",
-    "image/heic-sequence": "image/heic",
-    "image/heif-sequence": "image/heic",
-    "image/avif-sequence": "image/avif",
-    "image/x-tiff": "image/tiff",
-    "image/tif": "image/tiff",
-}
-
 # What browsers look at to guess a type (WHATWG MIME Sniffing 7: 1445 bytes); PDF readers search the first 1024.
 _SNIFFED = 1445
 _DOCUMENT = re.compile(rb"<(?:!doctype|html|head|body|script|iframe|svg|\?php)|%PDF-", re.IGNORECASE)
@@ -88,13 +76,9 @@ def recognise(data: bytes, declared_type: str | None) -> Format:
         raise Refused(
             Refusal.UNKNOWN_TYPE, "The file does not start like a JPEG, PNG, WebP, GIF, AVIF, HEIC or TIFF picture."
         )
-    if declared_type is not None:
-        declared = declared_type.partition(";")[0].strip().lower()
-        if _ALIASES.get(declared, declared) != found.content_type:
-            raise Refused(
-                Refusal.TYPE_MISMATCH,
-                f"The file was declared as {declared or 'nothing'!r} but is {found.content_type}.",
-            )
+    if declared_type is not None and registered(declared_type) != found.content_type:
+        declared = declared_type.partition(";")[0].strip().lower() or "nothing"
+        raise Refused(Refusal.TYPE_MISMATCH, f"The file was declared as {declared!r} but is {found.content_type}.")
     return found
 
 

@@ -1,6 +1,8 @@
 """A text as a mark: which ones the font can draw, and how they look."""
 
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont, features
@@ -26,7 +28,7 @@ _LAYOUT = ImageFont.Layout.RAQM if features.check("raqm") else ImageFont.Layout.
 _JOINERS = "\u200c\u200d" if _LAYOUT is ImageFont.Layout.RAQM else ""
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 
-# Pictures by nature (Unicode's Emoji_Presentation, by block): a font's one-colour sketch of one is not what is meant.
+# Blocks of pictures (Unicode's Emoji_Presentation beyond the BMP): a one-colour sketch of one is not what is meant.
 _EMOJI = (range(0x1F1E6, 0x1F200), range(0x1F300, 0x1F650), range(0x1F680, 0x1F700), range(0x1F900, 0x1FB00))
 
 # No font has a glyph for this noncharacter, so it shows what the font draws in place of all that it lacks.
@@ -40,6 +42,16 @@ def prepared(text: str) -> str:
     return " ".join("".join(kept).split())[:LONGEST_TEXT]
 
 
+@contextmanager
+def _usable() -> Iterator[None]:
+    """FreeType reads tables when the file is opened and glyphs when they are drawn: either may be broken."""
+    try:
+        yield
+    except OSError as error:
+        raise WatermarkUnusable(f"MEDIAGATE_WATERMARK_FONT cannot be used: {error}.", retry_after=60) from error
+
+
+@_usable()
 def objection(text: str, font: Path | None = None) -> str:
     """Why a text cannot be drawn, as a sentence that names the characters; empty if it can.
 
@@ -58,10 +70,14 @@ def objection(text: str, font: Path | None = None) -> str:
     return f"The font {drawn.getname()[0]} does not have: {_named(missing)}." if missing else ""
 
 
+@_usable()
 def text_mark(text: str, colour: str, width: int, bounds: tuple[int, int], font: Path | None = None) -> Image.Image:
     """A prepared text about `width` pixels wide, in mode RGBA, never larger than `bounds`.
 
     Its outline is dark around a light colour and light around a dark one, so that it can be read on any ground.
+
+    Raises:
+        WatermarkUnusable: the font cannot be used.
     """
     left, top, right, bottom = _loaded(font, _PROBE_SIZE).getbbox(text, stroke_width=_outline(_PROBE_SIZE))
     wide, tall = max(1, right - left), max(1, bottom - top)
@@ -90,10 +106,7 @@ def _luma(colour: str) -> float:
 
 
 def _loaded(font: Path | None, size: int, layout: ImageFont.Layout = _LAYOUT) -> ImageFont.FreeTypeFont:
-    try:
-        return ImageFont.truetype(font or FONT, size, layout_engine=layout)
-    except OSError as error:
-        raise WatermarkUnusable(f"MEDIAGATE_WATERMARK_FONT cannot be used: {error}.", retry_after=60) from error
+    return ImageFont.truetype(font or FONT, size, layout_engine=layout)
 
 
 def _look(font: ImageFont.FreeTypeFont, character: str) -> tuple[tuple[int, int], bytes]:

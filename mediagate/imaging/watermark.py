@@ -8,7 +8,6 @@ from PIL import Image
 from mediagate.errors import WatermarkUnusable
 from mediagate.imaging.decoding import decode
 from mediagate.imaging.inspection import walk
-from mediagate.imaging.resizing import resized
 from mediagate.imaging.text_mark import objection, prepared, text_mark
 from mediagate.media.values import MIB, Limits, Position, VariantName, WatermarkSpec
 
@@ -77,14 +76,15 @@ class Watermark:
         if self._image is not None and look.image_key:
             factor = min(width / self._image.width, size[1] / self._image.height)
             fitting = max(1, round(self._image.width * factor)), max(1, round(self._image.height * factor))
-            mark = resized(self._image, fitting)
+            # Not `resized`: its box filter turns fine lines, which logos have, into moiré.
+            mark = self._image.resize(fitting, Image.Resampling.LANCZOS)
         elif text := prepared(look.text):
             mark = text_mark(text, look.colour, width, size, self._font)
         else:
             return None
         if look.position is Position.TILE and look.rotation:
             return mark.rotate(look.rotation, Image.Resampling.BICUBIC, expand=True)
-        return mark.copy() if mark is self._image else mark
+        return mark
 
 
 def watermark_for(spec: WatermarkSpec, image: bytes | None = None, font: Path | None = None) -> Watermark:

@@ -147,8 +147,8 @@ class TestKilled:
                 await held.holds(1)
                 held.renderings()
                 rendering = await uploader.send(rendered)
-                await held.holds(3)
-                for expected in (2, 0):  # the renderings come back after their heartbeats' timeout, the filing later
+                await held.holds(2)
+                for expected in (1, 0):  # the rendering comes back after its heartbeat's timeout, the filing later
                     held.forget_the_dead()
                     async with stack.replaced("worker"):
                         await stack.kill("worker")

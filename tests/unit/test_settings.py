@@ -106,8 +106,10 @@ class TestCaches:
         return Settings.model_validate({**secrets, **given})
 
     def test_may_keep_pictures_where_a_takedown_reaches_them(self) -> None:
-        for given in ({}, self.HOOK, {**self.HOOK, "delivery_max_age": 86_400}):
-            self.settings(**given).require_secrets()
+        for age, given in ((0, {}), (0, self.HOOK), (86_400, {**self.HOOK, "delivery_max_age": 86_400})):
+            settings = self.settings(**given)
+            settings.require_secrets()
+            assert settings.delivery_max_age == age
 
     @pytest.mark.parametrize(
         ("given", "said"),

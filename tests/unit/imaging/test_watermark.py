@@ -4,7 +4,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from mediagate.errors import WatermarkUnusable
 from mediagate.imaging import Refused, Watermark, render_marked, render_variants
@@ -347,6 +347,20 @@ class TestFont:
         with pytest.raises(WatermarkUnusable, match=r"^MEDIAGATE_WATERMARK_FONT cannot be used: "):
             Watermark(WatermarkSpec(text="a"), None, stored(tmp_path, data))
 
+    def test_so_is_a_font_whose_letters_are_broken(self, tmp_path: Path) -> None:
+        """It opens: its tables are there, and what stands in the one that holds the outlines is not."""
+        data = bytearray(FONT.read_bytes())
+        entry = data.index(b"glyf")
+        offset, length = (int.from_bytes(data[entry + at : entry + at + 4]) for at in (8, 12))
+        data[offset : offset + length] = b"\xa5" * length
+        font = stored(tmp_path, bytes(data))
+        for drawing in (
+            lambda: Watermark(WatermarkSpec(text="a"), None, font),
+            lambda: text_mark("a", "#ffffff", 90, (90, 90), font),
+        ):
+            with pytest.raises(WatermarkUnusable, match=r"^MEDIAGATE_WATERMARK_FONT cannot be used: "):
+                drawing()
+
     def test_no_font_is_needed_for_an_image(self, tmp_path: Path) -> None:
         look = image_spec(Position.CENTER, 1).model_copy(update={"text": "a text that the image hides"})
         mark = Watermark(look, logo(), tmp_path / "none.ttf")
@@ -468,15 +482,24 @@ class TestImage:
         Watermark(image_spec(Position.CENTER, 1, scale=1), image).stamp(picture)
         assert distance(pixel(picture, 20, 15), (230, 220, 30)) < 12
 
-    def test_a_large_one_is_reduced_without_ragged_edges(self) -> None:
+    @pytest.mark.parametrize("period", [8, 10, 12])
+    @pytest.mark.parametrize("scale", [0.34, 0.5, 0.7])
+    def test_lines_too_fine_to_be_shown_become_an_even_tone(self, period: int, scale: float) -> None:
         fine = Image.new("RGBA", (2400, 1200), (255, 255, 255, 0))
-        for x in range(0, 2400, 8):
-            fine.paste((255, 255, 255, 255), (x, 0, x + 4, 1200))
+        for x in range(0, 2400, period):
+            fine.paste((255, 255, 255, 255), (x, 0, x + period // 2, 1200))
         picture = Image.new("RGB", (300, 300), "black")
-        Watermark(image_spec(Position.CENTER, 1, scale=0.5), save(fine, "PNG")).stamp(picture)
-        inside = picture.crop((90, 130, 210, 170)).convert("L").getextrema()
-        assert inside[0] >= 110  # type: ignore[operator]
-        assert inside[1] <= 145  # type: ignore[operator]
+        Watermark(image_spec(Position.CENTER, 1, scale=scale), save(fine, "PNG")).stamp(picture)
+        low, high = picture.crop((110, 135, 190, 165)).convert("L").getextrema()
+        assert 120 <= low <= high <= 135  # type: ignore[operator]
+
+    def test_no_dark_rim_is_left_around_it(self) -> None:
+        """What is transparent has a colour, too; it must not be mixed in when the image is reduced."""
+        disc = Image.new("RGBA", (900, 900), (0, 0, 0, 0))
+        ImageDraw.Draw(disc).ellipse((100, 100, 800, 800), fill="white")
+        picture = Image.new("RGB", (300, 300), "white")
+        Watermark(image_spec(Position.CENTER, 1, scale=0.5), save(disc, "PNG")).stamp(picture)
+        assert min(picture.tobytes()) >= 253
 
 
 class TestReadyMarks:
