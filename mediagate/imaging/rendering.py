@@ -18,7 +18,7 @@ from mediagate.imaging.resizing import fitted, resized
 from mediagate.imaging.watermark import Watermark
 from mediagate.media.values import ImageFacts, ImageFormat, Variant, VariantName, VariantSpec
 
-_PIPELINE = 2
+_PIPELINE = 3
 """raised whenever the same source would give other bytes"""
 
 _LIBRARIES = {"libjpeg_turbo": "libjpeg-turbo", "webp": "libwebp", "avif": "libavif"}
