@@ -21,7 +21,13 @@ from mediagate.media.values import ImageFacts, ImageFormat, Variant, VariantName
 _PIPELINE = 3
 """raised whenever the same source would give other bytes"""
 
-_LIBRARIES = {"libjpeg_turbo": "libjpeg-turbo", "webp": "libwebp", "avif": "libavif"}
+_LIBRARIES = {
+    "libjpeg_turbo": "libjpeg-turbo",
+    "webp": "libwebp",
+    "avif": "libavif",
+    "littlecms2": "Little CMS",
+    "freetype2": "FreeType",
+}
 
 ENGINE = ", ".join(
     [f"imaging {_PIPELINE}", f"Pillow {PIL.__version__}", f"pillow-heif {pillow_heif.__version__}"]

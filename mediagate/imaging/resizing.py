@@ -3,7 +3,7 @@
 from PIL import Image
 
 # Up to here an edge is so short that the better filter is cheap.
-_SMALL_EDGE = 1024
+_SMALL_EDGE = 512
 
 # Pillow resizes in two passes and keeps what lies between them, often as large as the picture itself. In bands of so
 # many rows it stays in the processor's cache, and the peak is the two pictures alone. There are no seams: the filter
