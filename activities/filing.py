@@ -16,7 +16,7 @@ from temporalio import activity
 
 from activities import heartbeats
 from mediagate.media.lifecycle import status_for
-from mediagate.media.renditions import Build, ImagePolicy, has_renditions
+from mediagate.media.renditions import Build, has_renditions
 from mediagate.media.values import Refusal, Status, VariantFile, VariantName
 from mediagate.storage import keys
 from mediagate.storage.copying import copy_verified
@@ -100,7 +100,7 @@ class Filing:
             return await self._file(job)  # finds that it is overruled
         for key in [*plan.obsolete, *await self._once_public(media, plan, job)]:
             await self._deps.store.delete(key)
-        policy = ImagePolicy.model_validate(library.settings.get("images", {}))
+        policy = library.images
         more = plan.status is Status.APPROVED and policy.build is Build.EAGER and has_renditions(policy)
         return FileResult(status=plan.status, objects=len(plan.copies), renditions=more)
 

@@ -118,13 +118,12 @@ async def opened_source(deps: Deps, ref: MediaRef) -> AsyncIterator[Source]:
 
     async with deps.db.transaction() as tx:
         media, library = await tx.media.with_library(UUID(ref.media_id))
-    spec = WatermarkSpec.model_validate(library.settings.get("watermark", {}))
+    spec = library.watermark
     mark = Mark(spec, await _mark_image(deps, spec), deps.settings.watermark_font)
     hold = deps.sources.hold(media.master_key or "", media.sha256 or "", max_bytes=media.bytes or 0)
     async with hold as path:
         facts = ImageFacts.model_validate(media.facts)
-        policy = ImagePolicy.model_validate(library.settings.get("images", {}))
-        yield Source(media, library, path, facts, policy, mark)
+        yield Source(media, library, path, facts, library.images, mark)
 
 
 async def rendered(deps: Deps, source: Source, specs: Sequence[VariantSpec]) -> Rendered:

@@ -62,7 +62,8 @@ class Renditions:
             specs = [spec for spec in owed.make if (spec.format is ImageFormat.AVIF) is slow]
             if specs:
                 made += await self._make(source, specs)
-        return RenditionResult(made=tuple(made), dropped=await self._replace(source, (), owed.drop))
+        dropped = await self._replace(source, (), owed.drop) if owed.drop else 0
+        return RenditionResult(made=tuple(made), dropped=dropped)
 
     @activity.defn
     async def find_stale(self, job: StaleInput) -> StalePage:
@@ -151,7 +152,6 @@ def _is_stale(library: Library, rows: Sequence[MediaVariant]) -> bool:
 
     A rendition that is missing is not stale: it is made when it is asked for, or was owed to a run.
     """
-    policy = ImagePolicy.model_validate(library.settings.get("images", {}))
-    owed = _owed(policy, WatermarkSpec.model_validate(library.settings.get("watermark", {})), rows)
+    owed = _owed(library.images, library.watermark, rows)
     present = {row.file for row in rows}
     return bool(owed.drop) or any(spec.file in present for spec in owed.make)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from api.deps import Gate
 from db.tables import Library, Media, MediaVariant
 from mediagate.access.delivery import Purpose, expiry, file_url, version_of
-from mediagate.media.renditions import ImagePolicy, public_specs
+from mediagate.media.renditions import public_specs
 from mediagate.media.values import ImageFormat, Status, VariantFile, VariantName
 
 
@@ -30,8 +30,8 @@ def owed_renditions(media: Media, library: Library, rows: Iterable[MediaVariant]
     """What the library's policy promises of an approved item and nobody has asked for yet."""
     if media.status is not Status.APPROVED:
         return []
-    policy, present = ImagePolicy.model_validate(library.settings.get("images", {})), {row.file for row in rows}
-    return [file for file in public_specs(policy) if file not in present]
+    present = {row.file for row in rows}
+    return [file for file in public_specs(library.images) if file not in present]
 
 
 def stand_in(file: VariantFile, rows: Iterable[MediaVariant]) -> MediaVariant | None:

@@ -33,15 +33,10 @@ _DEPTH = 4
 def settings_of(library: Library, settings: Settings) -> LibrarySettings:
     """What holds for a library."""
     return LibrarySettings(
-        watermark=watermark_of(library),
-        images=ImagePolicy.model_validate(library.settings.get("images", {})),
+        watermark=library.watermark,
+        images=library.images,
         limits=settings.limits(library.settings),
     )
-
-
-def watermark_of(library: Library) -> WatermarkSpec:
-    """The mark that is set."""
-    return WatermarkSpec.model_validate(library.settings.get("watermark", {}))
 
 
 @asynccontextmanager
@@ -126,7 +121,7 @@ async def check_watermark(gate: Gate, library: Library, spec: WatermarkSpec) -> 
     objections = await asyncio.to_thread(_objections, texts, gate.settings.watermark_font)
     if objections:
         raise InvalidRequest(" ".join(objections))
-    if spec.image_key and spec.image_key != watermark_of(library).image_key:
+    if spec.image_key and spec.image_key != library.watermark.image_key:
         await _check_image_key(gate, library, spec.image_key)
 
 

@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from mediagate.media.fingerprints import BAND_BITS, BANDS
-from mediagate.media.values import ImageFormat, Status, VariantFile, VariantName
+from mediagate.media.renditions import ImagePolicy
+from mediagate.media.values import ImageFormat, Status, VariantFile, VariantName, WatermarkSpec
 
 
 def now() -> datetime:
@@ -60,6 +61,16 @@ class Library(SQLModel, table=True):
     settings: dict[str, Any] = _json()
     """Overrides: `limits`, `watermark`, `images`, `policy`, as the values of these names; absent keys: the defaults."""
     created_at: datetime = _created()
+
+    @property
+    def images(self) -> ImagePolicy:
+        """Which pictures it wants."""
+        return ImagePolicy.model_validate(self.settings.get("images", {}))
+
+    @property
+    def watermark(self) -> WatermarkSpec:
+        """Its mark; empty if it has none."""
+        return WatermarkSpec.model_validate(self.settings.get("watermark", {}))
 
 
 class ApiKey(SQLModel, table=True):

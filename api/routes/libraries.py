@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from activities.rendering import MAX_WATERMARK_BYTES
 from api.deps import Admin, Caller, Gate, GateDep, Reader, library_for, media_for
-from api.library_settings import changing, owns_image, patched, settings_of, wanted_watermark, watermark_of
+from api.library_settings import changing, owns_image, patched, settings_of, wanted_watermark
 from api.models import LibrarySettings, LibrarySettingsPatch, PreviewCreate
 from api.routes.files import SANDBOX
 from db.tables import Library
@@ -92,7 +92,7 @@ async def preview_watermark(slug: str, body: PreviewCreate, gate: GateDep, calle
     library = await library_for(gate, caller, slug)
     if body.variant is VariantName.MODERATION:
         raise InvalidRequest("variant: the moderation copy is never marked.")
-    spec = watermark_of(library) if body.watermark is None else await wanted_watermark(gate, library, body.watermark)
+    spec = library.watermark if body.watermark is None else await wanted_watermark(gate, library, body.watermark)
     async with gate.drawing:
         image = await _image(gate, spec)
         background = await _background(gate, caller, library, body.media_id) if body.media_id else None
@@ -118,7 +118,7 @@ async def _background(gate: Gate, caller: Caller, library: Library, media_id: UU
     _, owner = await media_for(gate, caller, media_id)
     async with gate.db.transaction() as tx:
         rows = await tx.media.variants(media_id) if owner.id == library.id else []
-    mark = watermark_of(library)
+    mark = library.watermark
     pictures = [row for row in rows if row.file == VariantFile(row.file.name)]
     if not pictures:
         raise NotFound("There is no picture of such an item in this library.")

@@ -8,7 +8,7 @@ from mediagate.imaging.frames import render_frames, sample_indices
 from mediagate.imaging.inspection import inspect
 from mediagate.imaging.memory import MemoryBudget
 from mediagate.imaging.refusal import Refused
-from mediagate.imaging.rendering import ENGINE, Rendering, render_marked, render_variants
+from mediagate.imaging.rendering import ENGINE, Rendering, render_variants
 from mediagate.imaging.watermark import Watermark
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Watermark",
     "inspect",
     "render_frames",
-    "render_marked",
     "render_variants",
     "sample_indices",
 ]

@@ -60,11 +60,6 @@ _DOCUMENT = re.compile(rb"<(?:!doctype|html|head|body|script|iframe|svg|\?php)|%
 _ZIP_END, _ZIP_END_SIZE, _ZIP_COMMENT = b"PK\x05\x06", 22, 0xFFFF
 
 
-def format_named(name: str) -> Format:
-    """The format that `ImageFacts.format` names."""
-    return next(f for f in FORMATS if f.name == name)
-
-
 def recognise(data: bytes, declared_type: str | None) -> Format:
     """The format by magic bytes, which the declared content type must agree with; None declares nothing.
 

@@ -80,12 +80,6 @@ def render_variants(
     return [done[i] for i in range(len(specs))]
 
 
-def render_marked(source: Path, facts: ImageFacts, spec: VariantSpec, watermark: Watermark | None) -> Rendering:
-    """One variant; the rest as in `render_variants`."""
-    (rendering,) = render_variants(source, facts, [spec], watermark)
-    return rendering
-
-
 def rendering_of(picture: Image.Image, spec: VariantSpec, facts: ImageFacts) -> Rendering:
     """A finished picture, encoded within its spec."""
     encoded = encode_within(picture, spec, credit_exif(facts.photo))

@@ -11,7 +11,7 @@ from typing import Any
 import pillow_heif
 from PIL import Image, ImageDraw, ImageFilter
 
-from mediagate.imaging import inspect
+from mediagate.imaging import Rendering, Watermark, inspect, render_variants
 from mediagate.media.values import ImageFacts, Limits, VariantName, VariantSpec
 
 pillow_heif.register_heif_opener()
@@ -174,3 +174,9 @@ def patched(data: bytes, name: bytes, offset: int, new: bytes) -> bytes:
     """Bytes replaced at an offset from the first occurrence of a box's name."""
     at = data.index(name) + offset
     return data[:at] + new + data[at + len(new) :]
+
+
+def render_marked(source: Path, facts: ImageFacts, wanted: VariantSpec, watermark: Watermark | None) -> Rendering:
+    """One variant alone."""
+    (rendering,) = render_variants(source, facts, [wanted], watermark)
+    return rendering

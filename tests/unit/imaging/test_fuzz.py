@@ -7,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mediagate.imaging import Refused, Watermark, inspect, render_frames, render_marked, render_variants
+from mediagate.imaging import Refused, Watermark, inspect, render_frames, render_variants
 from mediagate.media.values import MEDIUM, THUMB, Limits, WatermarkSpec
 from tests.unit.imaging.pictures import (
     corners,
     exif,
+    render_marked,
     save,
     scene,
     spec,

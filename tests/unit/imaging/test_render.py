@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageStat
 
-from mediagate.imaging import ENGINE, Refused, Watermark, render_marked, render_variants
+from mediagate.imaging import ENGINE, Refused, Watermark, render_variants
 from mediagate.media.values import MEDIUM, MODERATION, THUMB, Refusal, VariantName, WatermarkSpec
 from tests.unit.imaging.pictures import (
     CORNERS,
@@ -19,6 +19,7 @@ from tests.unit.imaging.pictures import (
     opened,
     pixel,
     png,
+    render_marked,
     save,
     scene,
     spec,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from mediagate.errors import WatermarkUnusable
-from mediagate.imaging import Refused, Watermark, render_marked, render_variants
+from mediagate.imaging import Refused, Watermark, render_variants
 from mediagate.imaging.preview import render_preview
 from mediagate.imaging.text_mark import FONT, LONGEST_TEXT, objection, prepared, text_mark
 from mediagate.imaging.watermark import watermark_for
@@ -29,6 +29,7 @@ from tests.unit.imaging.pictures import (
     noise,
     opened,
     pixel,
+    render_marked,
     save,
     scene,
     spec,
