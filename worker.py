@@ -57,7 +57,7 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
         stack.push_async_callback(db.close)
         store = wiring.open_store(settings)
         stack.callback(store.close)
-        vendor = await stack.enter_async_context(wiring.open_vendor(settings))
+        vendors = await stack.enter_async_context(wiring.open_vendors(settings))
         purger = await stack.enter_async_context(wiring.open_purger(settings))
         budget = MemoryBudget(settings.memory_budget or _quarter_of_ram())
         pictures = PicturePool(settings.cpu_slots, budget, time_limit=settings.picture_time_limit)
@@ -68,7 +68,7 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
             db=db,
             store=store,
             sources=SourceCache(cache, store, max_bytes=settings.cache_bytes),
-            vendors={vendor.name: vendor},
+            vendors=vendors,
             mailer=wiring.open_mailer(settings),
             flows=Flows(client, prefix=prefix),
             pictures=pictures,

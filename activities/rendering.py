@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import heartbeats
-from activities.inbox import deliver
-from mediagate.errors import ClassifierUnusable, DecoderDied, ObjectMissing, TooLarge, Unavailable, WatermarkUnusable
+from activities.detecting import detected
+from mediagate.errors import ClassifierUnusable, DecoderDied, ObjectMissing, TooLarge, WatermarkUnusable
 from mediagate.media.renditions import ImagePolicy, upload_specs
 from mediagate.media.values import MIB, ImageFacts, Variant, VariantName, VariantSpec, WatermarkSpec
 from mediagate.storage import keys
@@ -63,12 +63,9 @@ class Rendering:
                     made = await rendered(self._deps, source, upload_specs(source.policy))
             except Refused as refused:
                 return StepResult(refused=refused.reason, detail=refused.detail)
-            event = await self._classified(ref, made)
-            inbox_id = await self._keep(ref, made, event)
-        if inbox_id:
-            with suppress(Unavailable):  # then the submission finds it in the inbox
-                await deliver(self._deps.db, self._deps.flows, inbox_id)
-        return StepResult()
+            classified = await self._classified(ref, made)
+            events = await self._keep(ref, made, [classified] if classified else [])
+        return StepResult(events=tuple(events))
 
     async def _classified(self, ref: MediaRef, made: Rendered) -> VendorEvent | None:
         """What the local model says of the moderation copies, if there is a model."""
@@ -86,9 +83,9 @@ class Rendering:
             raise ClassifierUnusable(f"The local model cannot be run: {error.message}") from error
         return event(ref.media_id, said, at=datetime.now(UTC))
 
-    async def _keep(self, ref: MediaRef, made: Rendered, event: VendorEvent | None) -> UUID | None:
+    async def _keep(self, ref: MediaRef, made: Rendered, classified: list[VendorEvent]) -> list[VendorEvent]:
         """Bytes first, then the rows that name them. An attempt that was given up for dead may come after the filing:
-        it leaves nothing. The id in the inbox of what the local model says.
+        it leaves nothing. What the gate's own detectors say.
         """
         media_id = UUID(ref.media_id)
         variants = [
@@ -101,10 +98,14 @@ class Rendering:
                 await tx.media.put_variants(media_id, variants)
                 await tx.fingerprints.put(media_id, media.library_id, made.phash)
                 await tx.media.record(media_id, "rendered:upload", "rendered", sizes(variants))
-                return await tx.inbox.put_local(event, tracking_id=ref.tracking_id) if event else None
+                library = await tx.access.library(ref.library)
+                events = [*classified, *(await detected(tx, media, library, made.phash) if library else [])]
+                for event in events:
+                    await tx.inbox.put_own(event, tracking_id=ref.tracking_id)
+                return events
         for variant in variants:
             await self._deps.store.delete(variant.key)
-        return None
+        return []
 
 
 @asynccontextmanager

@@ -28,14 +28,14 @@ async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
         stack.push_async_callback(db.close)
         store = wiring.open_store(settings)
         stack.callback(store.close)
-        vendor = await stack.enter_async_context(wiring.open_vendor(settings))
+        vendors = await stack.enter_async_context(wiring.open_vendors(settings))
         client = await temporal.connect(lazy=True)
         yield Gate(
             settings=settings,
             db=db,
             store=store,
             flows=Flows(client),
-            vendors={vendor.name: vendor},
+            vendors=vendors,
             signer=DeliverySigner(settings.delivery_secrets),
         )
 

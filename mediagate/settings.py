@@ -5,15 +5,17 @@ Durations are seconds, sizes are bytes. Every variable is described in `docs/con
 """
 
 import os
+import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, computed_field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, computed_field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediagate.media.values import MIB, Limits
-from mediagate.moderation.findings import LOCAL_VENDOR
+from mediagate.moderation.findings import DETECTORS, LOCAL_VENDOR
 
 Comma = Annotated[tuple[str, ...], NoDecode]
 
@@ -24,6 +26,39 @@ def _state_dir() -> Path:
 
 MOST_MAX_AGE = 24 * 3600
 """Seconds for which caches may be allowed to keep a public picture."""
+
+
+class VendorKind(StrEnum):
+    """Wire formats; one module of `mediagate.vendors` each."""
+
+    GENERIC = "generic"
+    SIGHTENGINE = "sightengine"
+    HIVE = "hive"
+    OPENAI = "openai"
+    GOOGLE_VISION = "google_vision"
+    REKOGNITION = "rekognition"
+
+
+class VendorSettings(BaseModel):
+    """One of `MEDIAGATE_VENDORS`. What is None is as the vendor's documentation says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: VendorKind
+    url: str = Field("", description="base URL; default: the vendor's own")
+    api_key: SecretStr = Field(SecretStr(""), description="API key, token, or access key id")
+    api_secret: SecretStr = Field(SecretStr(""), description="secret that goes with it, where there is one")
+    webhook_secrets: tuple[SecretStr, ...] = Field((), description="more than one during a rotation")
+    region: str = Field("us-east-1", description="AWS region")
+    models: tuple[str, ...] = Field((), description="models to run, where the vendor has several")
+    timeout: float = Field(15, gt=0, le=25, description="seconds for one call")
+    give_up_after: float = Field(1800, gt=0, description="seconds of tries after which a submission is given up")
+    wait: float | None = Field(None, gt=0, description="seconds for a webhook; default: vendor_wait")
+    calls_per_second: float | None = Field(None, gt=0, description="rate limit, over all workers")
+    cost_micros: int | None = Field(None, ge=0, description="price of one picture, millionths of a US dollar")
+    cache_for: float = Field(30 * 24 * 3600, ge=0, description="seconds for which a result holds for the same bytes")
+    breaker_failures: int = Field(5, ge=1, description="failures in a row that open the circuit breaker")
+    breaker_rest: float = Field(30, gt=0, description="seconds for which an open breaker lets nothing through")
 
 
 class Settings(BaseSettings):
@@ -84,6 +119,23 @@ class Settings(BaseSettings):
     vendor_polls: int = Field(3, ge=1, description="polls without an answer before a person is asked")
     review_deadline: float = Field(86_400, gt=0, description="how long a review may take before the default verdict")
 
+    vendors: dict[str, VendorSettings] = Field(
+        {}, description="JSON object: further vendors by name, for policies to ask (docs/vendors.md)"
+    )
+
+    # Malware scan (docs/runbooks/malware.md)
+    clamd: str | None = Field(None, description="host:port of clamd; every upload is scanned (INSTREAM)")
+    clamd_fail_closed: bool = Field(True, description="while clamd is away uploads wait; false: they go on unscanned")
+
+    # Evidence (docs/runbooks/evidence.md)
+    evidence_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="comma-separated id:base64 keys of 32 bytes; the first seals, all open; none: nothing is sealed"
+    )
+    evidence_bucket: str | None = Field(None, description="bucket with object lock; default: <s3_bucket>-evidence")
+    evidence_retention: float = Field(
+        365 * 24 * 3600, gt=0, description="seconds for which the store refuses to delete sealed evidence"
+    )
+
     # Local classifier (docs/runbooks/classifier.md)
     onnx_model: Path | None = Field(None, description="ONNX model that looks at every picture; needs mediagate[onnx]")
     onnx_sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that its file must have")
@@ -118,10 +170,25 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: str = Field("json", pattern="^(json|console)$", description="json, or console for people")
 
-    @field_validator("delivery_secrets", "vendor_webhook_secrets", "admin_mails", mode="before")
+    @field_validator("delivery_secrets", "vendor_webhook_secrets", "admin_mails", "evidence_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("vendors")
+    @classmethod
+    def _named(cls, value: dict[str, VendorSettings]) -> dict[str, VendorSettings]:
+        for name in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
+                raise ValueError(f"{name!r} is no name of a vendor: a-z first, then a-z, 0-9, _ or -.")
+            if name in DETECTORS:
+                raise ValueError(f"{name!r} is the name of a detector of the gate's own; choose another one.")
+        return value
+
+    @property
+    def vendor_names(self) -> tuple[str, ...]:
+        """Every vendor that a policy may ask; the first is asked where a policy names none."""
+        return (self.vendor_name, *(name for name in self.vendors if name != self.vendor_name))
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -1,7 +1,7 @@
 """The parts as the settings describe them; the same for every process."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from mediagate.moderation.findings import LOCAL_VENDOR
 from mediagate.notify.purging import HookPurger
 from mediagate.notify.smtp import SmtpMailer
-from mediagate.settings import Settings
+from mediagate.settings import Settings, VendorKind, VendorSettings
 from mediagate.storage.s3 import S3Store
 from mediagate.storage.store import S3Address
 from mediagate.vendors.generic import GenericVendor
@@ -65,19 +65,43 @@ def classifier_config(settings: Settings) -> "ClassifierConfig | None":
 
 
 @asynccontextmanager
-async def open_vendor(settings: Settings) -> AsyncIterator[ModerationVendor]:
-    """The moderation vendor, with a client of its own if it is somewhere else."""
-    if settings.vendor_name == LOCAL_VENDOR:
-        yield LocalVendor()
-        return
-    async with httpx.AsyncClient(timeout=httpx.Timeout(VENDOR_TIMEOUT), follow_redirects=False) as client:
-        yield GenericVendor(
-            name=settings.vendor_name,
-            url=settings.vendor_url,
-            api_key=settings.vendor_api_key,
-            webhook_secrets=settings.vendor_webhook_secrets,
-            client=client,
-        )
+async def open_vendors(settings: Settings) -> AsyncIterator[Mapping[str, ModerationVendor]]:
+    """Every vendor that may be asked, by name, with a client of its own if it is somewhere else.
+
+    Raises:
+        ValueError: a vendor's settings lack what its wire format needs; the message names both.
+    """
+    async with AsyncExitStack() as stack:
+        vendors: dict[str, ModerationVendor] = {}
+        for name, one in settings.vendors.items():
+            client = httpx.AsyncClient(timeout=httpx.Timeout(one.timeout), follow_redirects=False)
+            vendors[name] = _vendor(name, one, await stack.enter_async_context(client))
+        if settings.vendor_name == LOCAL_VENDOR:
+            vendors[LOCAL_VENDOR] = LocalVendor()
+        elif settings.vendor_name not in vendors:
+            client = httpx.AsyncClient(timeout=httpx.Timeout(VENDOR_TIMEOUT), follow_redirects=False)
+            vendors[settings.vendor_name] = GenericVendor(
+                name=settings.vendor_name,
+                url=settings.vendor_url,
+                api_key=settings.vendor_api_key,
+                webhook_secrets=settings.vendor_webhook_secrets,
+                client=await stack.enter_async_context(client),
+            )
+        yield vendors
+
+
+def _vendor(name: str, settings: VendorSettings, client: httpx.AsyncClient) -> ModerationVendor:
+    match settings.kind:
+        case VendorKind.GENERIC:
+            return GenericVendor(
+                name=name,
+                url=settings.url,
+                api_key=settings.api_key,
+                webhook_secrets=settings.webhook_secrets,
+                client=client,
+            )
+        case _:
+            raise ValueError(f"Vendor {name}: the wire format {settings.kind.value} is not known.")
 
 
 @asynccontextmanager

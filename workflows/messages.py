@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mediagate.media.values import Refusal, Status, Value, Verdict
 from mediagate.moderation.findings import VendorEvent
+from mediagate.moderation.lanes import Lane
 from mediagate.moderation.policy import Reason
 
 
@@ -18,6 +19,15 @@ class Waits(Value):
     vendor: timedelta = timedelta(minutes=10)
     polls: int = Field(3, description="polls without a final answer before a person is asked")
     review: timedelta = timedelta(days=1)
+
+
+class VendorAsk(Value):
+    """A vendor that a run asks, and its patience with it."""
+
+    name: str
+    call: timedelta = Field(timedelta(seconds=30), description="for one attempt at a submission")
+    give_up_after: timedelta = Field(timedelta(minutes=30), description="tries to submit end here")
+    wait: timedelta | None = Field(None, description="for its webhook, before it is polled; None: as for all")
 
 
 class MediaRef(Value):
@@ -34,6 +44,8 @@ class UploadInput(MediaRef):
     filename: str = ""
     batch_id: str | None = None
     waits: Waits = Waits()
+    ask: tuple[VendorAsk, ...] = Field((), description="vendors; none named: the deployment's own")
+    lane: Lane = Lane.SLOW
 
 
 class UploadResult(Value):
@@ -51,6 +63,19 @@ class StepResult(Value):
     refused: Refusal | None = None
     detail: str = ""
     poisoned: bool = Field(False, description="the step ended its worker too often to be tried again")
+    events: tuple[VendorEvent, ...] = Field((), description="what detectors of the gate's own say")
+
+
+class SubmitInput(MediaRef):
+    """Hand an item to a vendor."""
+
+    vendor: str = Field("", description="its name; empty: the deployment's own")
+
+
+class PollInput(MediaRef):
+    """Ask a vendor for what its webhook did not bring."""
+
+    vendor: str = Field("", description="as above")
 
 
 class SubmitResult(Value):

@@ -138,8 +138,7 @@ class UploadWorkflow:
             )
         )
 
-    @staticmethod
-    async def _refusal(step: Awaitable[StepResult]) -> StepResult | None:
+    async def _refusal(self, step: Awaitable[StepResult]) -> StepResult | None:
         """What a step that opens the file has against it, if anything."""
         try:
             result = await step
@@ -147,6 +146,8 @@ class UploadWorkflow:
             if reporting.kind_of(error) != POISONED:
                 raise
             return StepResult(poisoned=True)
+        for event in result.events:
+            self._vendor.hear(event)
         return result if result.refused else None
 
     async def _refuse(self, refused: StepResult) -> DecisionResult:
@@ -159,7 +160,8 @@ class UploadWorkflow:
 
     async def _moderate(self) -> DecisionResult:
         """Submit, wait for the vendor, decide by the policy, and ask a person where that leads to review."""
-        silence = await self._vendor.ask(interrupted=lambda: self._abort is not None) if not self._abort else None
+        asked = not (self._abort or self._vendor.overridden)
+        silence = await self._vendor.ask(interrupted=lambda: self._abort is not None) if asked else None
         if self._abort:
             return await self._aborted(self._abort)
         if silence:

@@ -10,10 +10,10 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.moderation import Moderation
     from mediagate.media.values import Status
-    from mediagate.moderation.findings import LOCAL_VENDOR, VendorEvent
+    from mediagate.moderation.findings import DETECTORS, VendorEvent
     from mediagate.moderation.policy import Reason
     from workflows import names, policies
-    from workflows.messages import MediaRef, SubmitResult, Waits
+    from workflows.messages import MediaRef, PollInput, SubmitInput, SubmitResult, Waits
 
 
 class VendorExchange:
@@ -35,14 +35,19 @@ class VendorExchange:
         return tuple(self._heard.values())
 
     @property
+    def overridden(self) -> bool:
+        """True if the gate's own rules decide: nobody need be asked."""
+        return any(event.overrides for event in self._heard.values())
+
+    @property
     def settled(self) -> bool:
         """True once a vendor that was asked gave its final word. What others say counts, but is not waited for."""
         return any(event.settles and self._is_awaited(event.vendor) for event in self._heard.values())
 
     def _is_awaited(self, vendor: str) -> bool:
-        # Before a receipt, or without one, it is not known who was asked; only that the local classifier, which speaks
-        # first, stands in for nobody.
-        return vendor in self._asked if self._asked else vendor != LOCAL_VENDOR
+        # Before a receipt, or without one, it is not known who was asked; only that the gate's own detectors, which
+        # speak first, stand in for nobody.
+        return vendor in self._asked if self._asked else vendor not in DETECTORS
 
     async def ask(self, *, interrupted: Callable[[], bool]) -> Reason | None:
         """Submit, and wait for the vendor's final word; None, or why there is none. Ends early if interrupted."""
@@ -74,7 +79,7 @@ class VendorExchange:
         workflow.set_current_details("Submitting to the vendor; it is tried again while the vendor is away.")
         submission = workflow.start_activity_method(
             Moderation.submit_for_moderation,
-            self._ref,
+            SubmitInput(**self._ref.model_dump()),
             **policies.at(policies.VENDOR_SUBMIT, "submit to the vendor"),
         )
         await workflow.wait_condition(lambda: submission.done() or interrupted())
@@ -99,7 +104,7 @@ class VendorExchange:
         try:
             answer = await workflow.execute_activity_method(
                 Moderation.poll_vendor,
-                self._ref,
+                PollInput(**self._ref.model_dump()),
                 **policies.at(policies.VENDOR_POLL, "webhook overdue: poll"),
             )
         except ActivityError as error:

@@ -26,7 +26,9 @@ async def receive_webhook(vendor: str, request: Request, gate: GateDep) -> JSONR
     if vendor not in gate.vendors:
         raise NotFound("There is no vendor of this name here.")
     body = await request.body()
-    events = gate.vendors[vendor].parse_callback(request.headers, body, now=datetime.now(UTC))
+    events = gate.vendors[vendor].parse_callback(
+        request.headers, body, now=datetime.now(UTC), query=request.query_params
+    )
     rows = [_row(event, body, request) for event in events]
     async with gate.db.transaction() as tx:
         fresh = [row for row in rows if await tx.inbox.store(row)]

@@ -25,11 +25,10 @@ class InboxRepository:
         stored = statement.on_conflict_do_nothing(index_elements=["vendor", "event_id"]).returning(col(InboxEvent.id))
         return (await self._session.execute(stored)).scalar() is not None
 
-    async def put_local(self, event: VendorEvent, *, tracking_id: str = "") -> UUID:
-        """The id under which the local classifier's word is stored; a second time nothing changes.
+    async def put_own(self, event: VendorEvent, *, tracking_id: str = "") -> None:
+        """Keep what a detector of the gate's own said beside what vendors sent; a second time nothing changes.
 
-        It goes the way of every stored event: `activities.inbox.deliver` takes it to the run, or else the submission
-        or the sweep does.
+        The step that heard it hands it to the run.
         """
         row = InboxEvent(
             vendor=event.vendor,
@@ -37,14 +36,11 @@ class InboxRepository:
             media_id=UUID(event.media_id),
             event=event.model_dump(mode="json"),
             body=b"",
+            state=InboxState.DELIVERED,
             tracking_id=tracking_id,
+            settled_at=now(),
         )
-        if await self.store(row):
-            return row.id
-        known = select(col(InboxEvent.id)).where(
-            col(InboxEvent.vendor) == event.vendor, col(InboxEvent.event_id) == event.event_id
-        )
-        return (await self._session.execute(known)).scalar_one()
+        await self.store(row)
 
     async def get(self, inbox_id: UUID) -> InboxEvent | None:
         """One event."""

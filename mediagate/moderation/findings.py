@@ -6,10 +6,19 @@ from typing import Any
 
 from pydantic import Field
 
-from mediagate.media.values import Value
+from mediagate.media.values import Value, Verdict
 
 LOCAL_VENDOR = "onnx"
-"""The name under which the local classifier (`mediagate.classifier`) speaks; nobody outside can have it."""
+"""The name under which the local classifier (`mediagate.classifier`) speaks."""
+
+TEXT_DETECTOR = "text"
+"""The name under which the rules for captions, titles and links (`mediagate.text`) speak."""
+
+HASH_BANKS = "banks"
+"""The name under which hash banks speak."""
+
+DETECTORS = frozenset({LOCAL_VENDOR, TEXT_DETECTOR, HASH_BANKS})
+"""Who speaks from inside the gate: heard with every upload, waited for by nobody, and no name for a vendor."""
 
 
 class VendorVerdict(StrEnum):
@@ -37,7 +46,19 @@ class VendorEvent(Value):
     scores: dict[str, float] = Field(default_factory=dict, description="probability 0..1 by category")
     labels: tuple[str, ...] = ()
     final: bool = True
+    action: Verdict | None = Field(
+        None, description="what a rule of the gate's own demands (a hash bank, a blocklist); never from outside"
+    )
+    reference: str = Field(
+        "", description="the vendor's own id of the submission; names the item where media_id does not"
+    )
+    model_version: str = Field("", description="of the model that said it, where the vendor tells")
     raw: dict[str, Any] = Field(default_factory=dict, description="what the vendor sent, as parsed JSON")
+
+    @property
+    def overrides(self) -> bool:
+        """True if nobody else need be asked: the gate's own rules demand a verdict that ends the upload."""
+        return self.action is not None and self.action is not Verdict.REVIEW
 
     @property
     def settles(self) -> bool:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mediagate.media.values import Value, Verdict
 from mediagate.moderation.findings import VendorEvent, VendorVerdict
+from mediagate.moderation.lanes import LanePolicy
 
 
 class Threshold(Value):
@@ -36,6 +37,8 @@ class Policy(Value):
             "malware": _SEVERE,
         }
     )
+    ask: tuple[str, ...] = Field((), description="vendors that are asked; none named: the deployment's own")
+    lanes: LanePolicy = LanePolicy()
     after_deadline: Verdict = Field(Verdict.QUARANTINE, description="when no person answered a review in time")
 
     def threshold(self, category: str) -> Threshold:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mediagate.errors import BadSignature
 from mediagate.moderation.findings import LOCAL_VENDOR, VendorEvent
-from mediagate.vendors.interface import Submission, SubmissionReceipt
+from mediagate.vendors.interface import Answers, Capabilities, ReadCopy, Submission, SubmissionReceipt
 
 
 class LocalVendor:
@@ -15,11 +15,22 @@ class LocalVendor:
     def name(self) -> str:
         return LOCAL_VENDOR
 
-    async def submit(self, submission: Submission) -> SubmissionReceipt:
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(answers=Answers.AT_ONCE)
+
+    async def submit(self, submission: Submission, read: ReadCopy) -> SubmissionReceipt:  # noqa: ARG002
         return SubmissionReceipt(reference=submission.media_id)
 
     async def poll(self, media_id: str, *, reference: str = "") -> list[VendorEvent]:  # noqa: ARG002
         return []
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> list[VendorEvent]:  # noqa: ARG002
+    def parse_callback(
+        self,
+        headers: Mapping[str, str],  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+        *,
+        now: datetime,  # noqa: ARG002
+        query: Mapping[str, str],  # noqa: ARG002
+    ) -> list[VendorEvent]:
         raise BadSignature("The local classifier sends no webhooks: this is not from it.")

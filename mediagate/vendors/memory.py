@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from mediagate.errors import MediagateError
 from mediagate.moderation.findings import VendorEvent
 from mediagate.vendors import generic_result, signatures
-from mediagate.vendors.interface import Submission, SubmissionReceipt
+from mediagate.vendors.interface import Answers, Capabilities, ReadCopy, Submission, SubmissionReceipt
 
 
 class MemoryVendor:
@@ -31,7 +31,11 @@ class MemoryVendor:
     def name(self) -> str:
         return self._name
 
-    async def submit(self, submission: Submission) -> SubmissionReceipt:
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(answers=Answers.LATER, texts=True, polls=True)
+
+    async def submit(self, submission: Submission, read: ReadCopy) -> SubmissionReceipt:  # noqa: ARG002
         self._check_up()
         self.submissions.setdefault(submission.media_id, submission)
         return SubmissionReceipt(reference=submission.media_id)
@@ -48,7 +52,14 @@ class MemoryVendor:
             for raw in self._results.get(media_id, [])
         ]
 
-    def parse_callback(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> list[VendorEvent]:
+    def parse_callback(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: datetime,
+        query: Mapping[str, str],  # noqa: ARG002
+    ) -> list[VendorEvent]:
         envelope = signatures.verify([self._secret], headers, body, now=now)
         return generic_result.parse_body(
             body, vendor=self._name, webhook_id=envelope.webhook_id, sent_at=envelope.sent_at

@@ -22,6 +22,7 @@ from mediagate.vendors.interface import ModerationVendor, Submission
 from mediagate.vendors.local import LocalVendor
 from mediagate.vendors.memory import MemoryVendor
 from tests.contracts.loopback import served
+from tests.submissions import unread
 
 SECRET = SecretStr("whsec_" + base64.b64encode(b"contract secret of 24 bytes!").decode())
 
@@ -113,8 +114,8 @@ def submission() -> Submission:
 class TestSubmit:
     async def test_the_same_item_twice_is_one_submission(self, side: Side) -> None:
         sent = submission()
-        first = await side.vendor.submit(sent)
-        second = await side.vendor.submit(sent)
+        first = await side.vendor.submit(sent, unread)
+        second = await side.vendor.submit(sent, unread)
         assert first == second
         assert await side.submitted() == [sent]
 
@@ -122,7 +123,7 @@ class TestSubmit:
 class TestPoll:
     async def test_no_result_before_there_is_one(self, side: Side) -> None:
         sent = submission()
-        receipt = await side.vendor.submit(sent)
+        receipt = await side.vendor.submit(sent, unread)
         assert await side.vendor.poll(sent.media_id, reference=receipt.reference) == []
 
     async def test_an_unknown_item_has_none(self, side: Side) -> None:
@@ -130,7 +131,7 @@ class TestPoll:
 
     async def test_polling_again_gives_the_same_events(self, side: Side) -> None:
         sent = submission()
-        await side.vendor.submit(sent)
+        await side.vendor.submit(sent, unread)
         await side.answer(sent.media_id, [{"verdict": "reject", "scores": {"violence": 0.9}}])
         first = await side.vendor.poll(sent.media_id)
         assert first == await side.vendor.poll(sent.media_id)
@@ -140,9 +141,9 @@ class TestPoll:
 class TestCallback:
     async def test_carries_the_same_events_as_a_poll(self, side: Side) -> None:
         sent = submission()
-        await side.vendor.submit(sent)
+        await side.vendor.submit(sent, unread)
         headers, body = await side.answer(sent.media_id, [{"verdict": "review"}, {"verdict": "approve"}])
-        events = side.vendor.parse_callback(headers, body, now=datetime.now(UTC))
+        events = side.vendor.parse_callback(headers, body, now=datetime.now(UTC), query={})
         assert [event.verdict for event in events] == [VendorVerdict.REVIEW, VendorVerdict.APPROVE]
         assert events == await side.vendor.poll(sent.media_id)
         assert {(event.media_id, event.workflow_id, event.vendor) for event in events} == {
@@ -151,7 +152,7 @@ class TestCallback:
 
     async def test_is_refused_when_changed_unsigned_or_stale(self, side: Side) -> None:
         sent = submission()
-        await side.vendor.submit(sent)
+        await side.vendor.submit(sent, unread)
         headers, body = await side.answer(sent.media_id, [{"verdict": "approve"}])
         now = datetime.now(UTC)
         for forged in [
@@ -161,7 +162,7 @@ class TestCallback:
             (headers, body, now - timedelta(minutes=6)),
         ]:
             with pytest.raises(BadSignature):
-                side.vendor.parse_callback(forged[0], forged[1], now=forged[2])
+                side.vendor.parse_callback(forged[0], forged[1], now=forged[2], query={})
 
 
 class TestNobody:
@@ -169,20 +170,20 @@ class TestNobody:
 
     async def test_the_same_item_twice_is_one_submission(self) -> None:
         sent = submission()
-        assert await LocalVendor().submit(sent) == await LocalVendor().submit(sent)
+        assert await LocalVendor().submit(sent, unread) == await LocalVendor().submit(sent, unread)
 
     async def test_has_no_results(self) -> None:
         sent = submission()
-        receipt = await LocalVendor().submit(sent)
+        receipt = await LocalVendor().submit(sent, unread)
         assert receipt.events == ()
         assert await LocalVendor().poll(sent.media_id, reference=receipt.reference) == []
 
     async def test_no_webhook_is_its_own(self) -> None:
         side, sent = MemorySide(), submission()
-        await side.vendor.submit(sent)
+        await side.vendor.submit(sent, unread)
         headers, body = await side.answer(sent.media_id, [{"verdict": "approve"}])
         with pytest.raises(BadSignature):
-            LocalVendor().parse_callback(headers, body, now=datetime.now(UTC))
+            LocalVendor().parse_callback(headers, body, now=datetime.now(UTC), query={})
 
 
 class TestTrouble:
@@ -190,6 +191,6 @@ class TestTrouble:
         await side.go_down()
         sent = submission()
         with pytest.raises(VendorUnavailable):
-            await side.vendor.submit(sent)
+            await side.vendor.submit(sent, unread)
         with pytest.raises(VendorUnavailable):
             await side.vendor.poll(sent.media_id)

@@ -94,8 +94,8 @@ class TestLocalClassifier:
             Settings.model_validate({**self.GIVEN, "onnx_sha256": value})
 
     async def test_is_the_vendor_where_there_is_no_other(self) -> None:
-        async with wiring.open_vendor(Settings.model_validate({**self.GIVEN, "vendor_name": "onnx"})) as vendor:
-            assert (type(vendor), vendor.name) == (LocalVendor, "onnx")
+        async with wiring.open_vendors(Settings.model_validate({**self.GIVEN, "vendor_name": "onnx"})) as vendors:
+            assert {name: type(vendor) for name, vendor in vendors.items()} == {"onnx": LocalVendor}
 
 
 class TestCaches:

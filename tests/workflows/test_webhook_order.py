@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from mediagate.media.values import Status
 from mediagate.moderation.findings import VendorEvent
-from mediagate.vendors.interface import Submission, SubmissionReceipt
+from mediagate.vendors.interface import ReadCopy, Submission, SubmissionReceipt
 from mediagate.vendors.memory import MemoryVendor
 from tests.workflows import runs
 from tests.workflows.runs import E
@@ -26,10 +26,10 @@ class AnsweringVendor(MemoryVendor):
         super().__init__(name=VENDOR, secret=SECRET)
         self._world = world
 
-    async def submit(self, submission: Submission) -> SubmissionReceipt:
+    async def submit(self, submission: Submission, read: ReadCopy) -> SubmissionReceipt:
         sent = await self._world.webhook(self._world.event(submission.media_id, "reject"))
         assert sent.status_code == 200
-        return await super().submit(submission)
+        return await super().submit(submission, read)
 
 
 class TestEarly:

@@ -22,6 +22,7 @@ from mediagate.settings import Settings
 from mediagate.vendors.generic import GenericVendor
 from mediagate.vendors.interface import Submission
 from tests.contracts.loopback import served
+from tests.submissions import unread
 
 SECRET = SecretStr("whsec_" + base64.b64encode(b"simulator secret of 24 bytes").decode())
 
@@ -49,7 +50,9 @@ class Gate:
 
     async def hook(self, request: Request) -> Response:
         if self.status == 200:
-            (event,) = self.vendor.parse_callback(request.headers, await request.body(), now=datetime.now(UTC))
+            (event,) = self.vendor.parse_callback(
+                request.headers, await request.body(), now=datetime.now(UTC), query={}
+            )
             self.received.put_nowait((request.headers["webhook-id"], event))
         else:
             self.refused.set()
@@ -104,7 +107,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 async def first(bench: Bench, behaviour: str) -> VendorEvent:
     async with bench.running():
-        await bench.gate.vendor.submit(bench.submission(behaviour))
+        await bench.gate.vendor.submit(bench.submission(behaviour), unread)
         return (await bench.gate.next())[1]
 
 
@@ -138,19 +141,19 @@ class TestOutcomes:
     async def test_another_picture_than_was_announced_goes_to_review(self, bench: Bench) -> None:
         async with bench.running():
             sent = bench.submission("approve").model_copy(update={"sha256": "0" * 64})
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
             assert (await bench.gate.next())[1].labels == ("unreadable",)
 
 
 class TestWebhooks:
     async def test_early_comes_before_the_submission_is_answered(self, bench: Bench) -> None:
         async with bench.running():
-            await bench.gate.vendor.submit(bench.submission("early"))
+            await bench.gate.vendor.submit(bench.submission("early"), unread)
             assert bench.gate.received.qsize() == 1
 
     async def test_duplicate_repeats_the_delivery_and_then_the_event(self, bench: Bench) -> None:
         async with bench.running():
-            await bench.gate.vendor.submit(bench.submission("duplicate"))
+            await bench.gate.vendor.submit(bench.submission("duplicate"), unread)
             received = [await bench.gate.next() for _ in range(3)]
         assert len({event.event_id for _, event in received}) == 1
         ids = [webhook_id for webhook_id, _ in received]
@@ -158,7 +161,7 @@ class TestWebhooks:
 
     async def test_reordered_sends_the_older_event_last(self, bench: Bench) -> None:
         async with bench.running():
-            await bench.gate.vendor.submit(bench.submission("reordered"))
+            await bench.gate.vendor.submit(bench.submission("reordered"), unread)
             (_, final), (_, older) = [await bench.gate.next() for _ in range(2)]
         assert final.settles
         assert not older.settles
@@ -168,7 +171,7 @@ class TestWebhooks:
         bench.gate.status = 503
         async with bench.running():
             sent = bench.submission("approve")
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
             await asyncio.wait_for(bench.gate.refused.wait(), 10)
             bench.gate.status = 200
             webhook_id, event = await bench.gate.next()
@@ -178,11 +181,11 @@ class TestWebhooks:
     async def test_a_second_submission_sends_nothing_more(self, bench: Bench) -> None:
         async with bench.running():
             sent = bench.submission("early")
-            await bench.gate.vendor.submit(sent)
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
+            await bench.gate.vendor.submit(sent, unread)
             # One that is sent afterwards comes next: nothing was in between.
             other = bench.submission("early")
-            await bench.gate.vendor.submit(other)
+            await bench.gate.vendor.submit(other, unread)
             received = [(await bench.gate.next())[1].media_id for _ in range(2)]
         assert received == [sent.media_id, other.media_id]
 
@@ -191,7 +194,7 @@ class TestPolls:
     async def test_late_waits_for_a_poll(self, bench: Bench) -> None:
         async with bench.running():
             sent = bench.submission("late")
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
             await self.decided(bench, sent.media_id)
             assert bench.gate.received.empty()
             assert await bench.gate.vendor.poll(sent.media_id) == []
@@ -201,7 +204,7 @@ class TestPolls:
     async def test_lost_is_known_to_polls_only(self, bench: Bench) -> None:
         async with bench.running():
             sent = bench.submission("lost")
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
             await self.decided(bench, sent.media_id)
             (event,) = await bench.gate.vendor.poll(sent.media_id)
         assert event.verdict is VendorVerdict.APPROVE
@@ -210,7 +213,7 @@ class TestPolls:
     async def test_silent_stays_pending(self, bench: Bench) -> None:
         async with bench.running():
             sent = bench.submission("silent")
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
             await self.decided(bench, sent.media_id)
             assert await bench.gate.vendor.poll(sent.media_id) == []
             assert await bench.gate.vendor.poll(sent.media_id) == []
@@ -231,7 +234,7 @@ class TestManual:
     async def test_answers_only_by_hand(self, bench: Bench) -> None:
         async with bench.running("manual") as url:
             sent = bench.submission("early")
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
             assert await bench.gate.vendor.poll(sent.media_id) == []
             answer = await self.post(bench, url, sent.media_id, {"verdict": "reject", "scores": {"spam": 1}})
             assert answer.json()["delivered"] is True
@@ -276,7 +279,7 @@ class TestRestart:
         bench.gate.status = 503
         sent = bench.submission("approve")
         async with bench.running():
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
             await asyncio.wait_for(bench.gate.refused.wait(), 10)
         bench.gate.status = 200
         async with bench.running():
@@ -285,13 +288,13 @@ class TestRestart:
     async def test_a_picture_that_nobody_looked_at_is_looked_at(self, bench: Bench) -> None:
         sent = bench.submission("reject")
         async with bench.running("manual"):  # takes it and does nothing, like a process that dies at once
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
         async with bench.running():
             assert (await bench.gate.next())[1].verdict is VendorVerdict.REJECT
 
     async def test_results_are_still_known_to_polls(self, bench: Bench) -> None:
         sent = bench.submission("early")
         async with bench.running():
-            await bench.gate.vendor.submit(sent)
+            await bench.gate.vendor.submit(sent, unread)
         async with bench.running():
             assert [event.verdict for event in await bench.gate.vendor.poll(sent.media_id)] == [VendorVerdict.APPROVE]

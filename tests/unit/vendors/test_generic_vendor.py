@@ -12,8 +12,10 @@ import pytest
 from pydantic import SecretStr
 
 from mediagate.errors import InvalidRequest, VendorUnavailable
-from mediagate.vendors.generic import MAX_RETRY_AFTER, GenericVendor
+from mediagate.vendors.generic import GenericVendor
+from mediagate.vendors.http import MAX_RETRY_AFTER
 from mediagate.vendors.interface import Submission
+from tests.submissions import unread
 
 MEDIA_ID = "0b7e2a52-7d0e-4f0c-9a8e-1f2d3c4b5a69"
 SECRET = SecretStr("whsec_" + base64.b64encode(b"s" * 24).decode())
@@ -49,7 +51,7 @@ class TestSubmit:
             seen.append(request)
             return httpx.Response(201, json={"reference": "sub_1"})
 
-        receipt = await vendor(handler).submit(SUBMISSION)
+        receipt = await vendor(handler).submit(SUBMISSION, unread)
         (request,) = seen
         assert receipt.reference == "sub_1"
         assert (request.method, str(request.url)) == ("POST", "http://vendor/v1/submissions")
@@ -68,14 +70,14 @@ class TestSubmit:
         keyless = GenericVendor(
             name="acme", url="http://vendor", api_key=SecretStr(""), webhook_secrets=[SECRET], client=client
         )
-        await keyless.submit(SUBMISSION)
+        await keyless.submit(SUBMISSION, unread)
         assert "Authorization" not in seen[0].headers
 
     async def test_without_a_reference_the_media_id_is_it(self) -> None:
-        assert (await answering(202).submit(SUBMISSION)).reference == MEDIA_ID
+        assert (await answering(202).submit(SUBMISSION, unread)).reference == MEDIA_ID
 
     async def test_results_may_come_at_once(self) -> None:
-        receipt = await answering(200, {"events": [{"verdict": "approve"}]}).submit(SUBMISSION)
+        receipt = await answering(200, {"events": [{"verdict": "approve"}]}).submit(SUBMISSION, unread)
         assert [event.media_id for event in receipt.events] == [MEDIA_ID]
 
 
@@ -83,12 +85,12 @@ class TestTrouble:
     @pytest.mark.parametrize("status", [401, 403, 408, 425, 429, 500, 502, 503, 302])
     async def test_is_for_now(self, status: int) -> None:
         with pytest.raises(VendorUnavailable, match=str(status)):
-            await answering(status).submit(SUBMISSION)
+            await answering(status).submit(SUBMISSION, unread)
 
     @pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
     async def test_a_refused_submission_is_for_good(self, status: int) -> None:
         with pytest.raises(InvalidRequest, match=str(status)):
-            await answering(status).submit(SUBMISSION)
+            await answering(status).submit(SUBMISSION, unread)
 
     @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadTimeout, httpx.RemoteProtocolError])
     async def test_of_the_line(self, error: type[httpx.TransportError]) -> None:
@@ -105,13 +107,13 @@ class TestTrouble:
     @pytest.mark.parametrize("status", [429, 503])
     async def test_says_when_to_try_again(self, status: int, value: str, seconds: float | None) -> None:
         with pytest.raises(VendorUnavailable) as caught:
-            await answering(status, **{"Retry-After": value}).submit(SUBMISSION)
+            await answering(status, **{"Retry-After": value}).submit(SUBMISSION, unread)
         assert caught.value.retry_after == seconds
 
     async def test_says_so_by_a_date(self) -> None:
         later = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
         with pytest.raises(VendorUnavailable) as caught:
-            await answering(503, **{"Retry-After": later}).submit(SUBMISSION)
+            await answering(503, **{"Retry-After": later}).submit(SUBMISSION, unread)
         assert 90 < (caught.value.retry_after or 0) <= 100
 
     @pytest.mark.parametrize(
