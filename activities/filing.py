@@ -154,11 +154,15 @@ def _plan(media: Media, variants: Sequence[MediaVariant], job: FileInput) -> _Pl
         if not (approved and row.name == VariantName.MODERATION)
     }
     master = backup = None
+    private = keys.master(job.library, media_id)
     obsolete = [keys.staging(media_id), *(keys.work(media_id, name) for name in VariantName)]
     obsolete += [keys.work(media_id, row.file) for row in variants]
     obsolete += [move.source for move in moves.values() if move.source != move.target]
     if media.master_key and media.sha256 and not approved and job.reason not in _UNMOVABLE:
         master = _Move(media.master_key, keys.filed(job.library, status, media_id, "source"), media.sha256)
         backup = _Move(media.master_key, keys.backup(job.library, media_id, media.sha256), media.sha256)
-        obsolete.append(keys.master(job.library, media_id))
+        obsolete.append(private)
+    elif approved and media.master_key and media.sha256 and media.master_key != private:  # it was withheld before
+        master = _Move(media.master_key, private, media.sha256)
+        obsolete.append(media.master_key)
     return _Plan(status, moves, master, backup, tuple(obsolete))

@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from workflows.messages import UploadInput, Waits
+from mediagate.moderation.lanes import Lane, lane_of
+from mediagate.moderation.policy import Policy
+from workflows.messages import UploadInput, VendorAsk, Waits
 
 if TYPE_CHECKING:
     from db.session import Database
     from db.tables import Library, Media
-    from mediagate.settings import Settings
+    from mediagate.settings import Settings, VendorSettings
     from workflows.client import Flows
+
+CALL_MARGIN = 15.0
+"""Seconds that an attempt has beyond the vendor's own time: for the rows, and for reading pictures."""
 
 
 async def start_upload(db: Database, flows: Flows, settings: Settings, media: Media, library: Library) -> None:
@@ -21,6 +26,10 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
         WorkflowsUnavailable: the start is still owed; the sweep pays it.
         DatabaseUnavailable: the run exists, the note is missing; the sweep finds the run and writes it.
     """
+    policy = Policy.model_validate(library.settings.get("policy", {}))
+    async with db.transaction() as tx:
+        under_way = await tx.media.under_way(library.id, most=policy.lanes.bulk_from)
+    lane = lane_of(policy.lanes, size=media.bytes or 0, trusted=media.trusted, open_uploads=under_way - 1)
     upload = UploadInput(
         media_id=str(media.id),
         library=library.slug,
@@ -32,8 +41,32 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
             polls=settings.vendor_polls,
             review=timedelta(seconds=settings.review_deadline),
         ),
+        ask=vendors_asked(settings, policy, lane),
+        lane=lane,
     )
     run_id = await flows.start_upload(upload, link=f"{settings.public_url}/api/v1/media/{media.id}")
     async with db.transaction() as tx:
         await tx.media.mark_started(media.id, run_id)
         await tx.media.record(media.id, "started", "started", {"run_id": run_id})
+
+
+def vendors_asked(settings: Settings, policy: Policy, lane: Lane) -> tuple[VendorAsk, ...]:
+    """Whom a run asks, and with how much patience; empty: the deployment's own vendor, as if there were no others.
+
+    A vendor that the policy names and the deployment does not have is asked all the same: its silence is on the
+    decision, where leaving it out would not be seen.
+    """
+    named = (policy.lanes.fast_ask if lane is Lane.FAST else ()) or policy.ask
+    return tuple(_ask(name, settings.vendors.get(name)) for name in named)
+
+
+def _ask(name: str, vendor: VendorSettings | None) -> VendorAsk:
+    if vendor is None:
+        return VendorAsk(name=name)
+    return VendorAsk(
+        name=name,
+        call=timedelta(seconds=vendor.timeout + CALL_MARGIN),
+        give_up_after=timedelta(seconds=vendor.give_up_after),
+        wait=timedelta(seconds=vendor.wait) if vendor.wait else None,
+        own_queue=vendor.calls_per_second is not None,
+    )

@@ -38,6 +38,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from mediagate.errors import Conflict, InvalidRequest, NotFound, QueueUnserved, WorkflowsUnavailable
 from mediagate.media.values import Status
 from mediagate.moderation.findings import VendorEvent
+from mediagate.moderation.lanes import Lane
 from workflows import names, policies
 from workflows.messages import (
     AbortRequest,
@@ -45,6 +46,7 @@ from workflows.messages import (
     HumanDecision,
     RebuildInput,
     RebuildResult,
+    RemoderateInput,
     RenditionInput,
     SweepInput,
     TakedownInput,
@@ -56,6 +58,7 @@ RENDITION_WORKFLOW = "RenditionWorkflow"
 REBUILD_WORKFLOW = "RebuildWorkflow"
 SWEEP_WORKFLOW = "SweepWorkflow"
 TAKEDOWN_WORKFLOW = "TakedownWorkflow"
+REMODERATION_WORKFLOW = "RemoderationWorkflow"
 
 
 class Flows:
@@ -89,6 +92,7 @@ class Flows:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     search_attributes=TypedSearchAttributes(attributes),
+                    priority=policies.priority_of(upload.lane, upload.library),
                     static_summary=_plain(f"{upload.filename} in {upload.library}"),
                     static_details=f"[Media {upload.media_id}]({link}), tracking id {_plain(upload.tracking_id)}",
                     rpc_timeout=policies.START_RPC,
@@ -112,6 +116,7 @@ class Flows:
                 task_queue=names.task_queue(self.prefix, names.Role.FLOW),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 static_summary="further pictures of an approved item",
+                priority=policies.priority_of(Lane.BULK, library),
                 rpc_timeout=policies.START_RPC,
             )
 
@@ -130,6 +135,7 @@ class Flows:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 result_type=RebuildResult,
                 static_summary=f"rebuild stale pictures of {job.library}",
+                priority=policies.priority_of(Lane.BULK, job.library),
                 rpc_timeout=policies.START_RPC,
             )
 
@@ -148,13 +154,35 @@ class Flows:
             return False
         return True
 
+    async def remoderate(self, job: RemoderateInput) -> None:
+        """Have an item that is decided decided anew; while that is under way, asking again does nothing.
+
+        Raises:
+            WorkflowsUnavailable: the service did not answer in time.
+        """
+        with _bounded():
+            await self.client.start_workflow(
+                REMODERATION_WORKFLOW,
+                job,
+                id=names.remoderation_id(job.media_id),
+                task_queue=names.task_queue(self.prefix, names.Role.FLOW),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                search_attributes=TypedSearchAttributes([SearchAttributePair(names.LIBRARY, job.library)]),
+                static_summary=_plain(f"decide anew: {job.cause}"),
+                priority=policies.priority_of(Lane.SLOW, job.library),
+                rpc_timeout=policies.START_RPC,
+            )
+
     async def decide(self, media_id: str, decision: HumanDecision) -> DecisionResult:
         """A person's verdict. Raises Conflict if no review is open, NotFound without a run, WorkflowsUnavailable."""
-        return await self._update(media_id, "decide", decision)
+        try:
+            return await self._update(names.workflow_id(media_id), "decide", decision)
+        except NotFound:  # the upload has ended: a review that is open is one of a later round
+            return await self._update(names.remoderation_id(media_id), "decide", decision)
 
     async def abort(self, media_id: str, request: AbortRequest) -> DecisionResult:
         """Stop an upload. Raises Conflict if it is decided, NotFound without an open run, WorkflowsUnavailable."""
-        return await self._update(media_id, "abort", request)
+        return await self._update(names.workflow_id(media_id), "abort", request)
 
     async def takedown(self, takedown: TakedownInput) -> DecisionResult:
         """Withdraw an approved item; returns once its row is closed, so that nothing of it is public any more.
@@ -181,8 +209,8 @@ class Flows:
             )
             return decision
 
-    async def _update(self, media_id: str, update: str, payload: HumanDecision | AbortRequest) -> DecisionResult:
-        handle = self.client.get_workflow_handle(names.workflow_id(media_id))
+    async def _update(self, workflow_id: str, update: str, payload: HumanDecision | AbortRequest) -> DecisionResult:
+        handle = self.client.get_workflow_handle(workflow_id)
         with _answered(), _bounded(about_a_run=True):
             decision: DecisionResult = await handle.execute_update(
                 update, payload, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC

@@ -28,6 +28,7 @@ class VendorAsk(Value):
     call: timedelta = Field(timedelta(seconds=30), description="for one attempt at a submission")
     give_up_after: timedelta = Field(timedelta(minutes=30), description="tries to submit end here")
     wait: timedelta | None = Field(None, description="for its webhook, before it is polled; None: as for all")
+    own_queue: bool = Field(False, description="it has a task queue of its own, with a rate limit")
 
 
 class MediaRef(Value):
@@ -84,6 +85,7 @@ class SubmitResult(Value):
     vendor: str = ""
     reference: str = ""
     events: tuple[VendorEvent, ...] = ()
+    closed: bool = Field(False, description="no further word will come, neither by webhook nor to a poll")
 
 
 class PollResult(Value):
@@ -101,6 +103,8 @@ class DecisionInput(MediaRef):
     decided_by: str = "policy"
     note: str = ""
     deadline_passed: bool = False
+    from_inbox: bool = Field(False, description="the events are those that are stored, not those given here")
+    policy_version: str = Field("", description="of the given verdict, if another than the live policy led to it")
     round: int = Field(0, description="0: the upload's own decision; a later one takes the place of the one before")
 
 
@@ -182,6 +186,27 @@ class TakedownResult(Value):
     status: Status
     reason: str
     purged: bool = Field(False, description="caches were told to forget it")
+
+
+class RemoderateInput(MediaRef):
+    """Start of a `RemoderationWorkflow`: decide an item anew that was decided before."""
+
+    round: int = Field(description="of the new decision, 1 or more")
+    cause: str = Field(description="late_verdict, policy_run:<run id> or undo:<run id>")
+    verdict: Verdict | None = Field(None, description="None: what the live policy makes of all that is in the inbox")
+    reasons: tuple[Reason, ...] = Field((), description="of that verdict; none: the cause")
+    policy_version: str = Field("", description="of that verdict, where a policy other than the live one led to it")
+    actor: str = Field("", description="who started what led to this; empty: nobody")
+    review: timedelta = Field(timedelta(days=1), description="how long a person may take, if one is asked")
+
+
+class RemoderateResult(Value):
+    """End of a `RemoderationWorkflow`."""
+
+    media_id: str
+    status: Status
+    verdict: Verdict
+    reason: str = ""
 
 
 class PurgeInput(MediaRef):

@@ -25,6 +25,11 @@ def task_queue(prefix: str, role: Role) -> str:
     return f"{prefix}-{role.value}"
 
 
+def vendor_queue(prefix: str, vendor: str) -> str:
+    """`media-vendor-hive`: the task queue of a vendor with a rate limit of its own."""
+    return f"{task_queue(prefix, Role.VENDOR)}-{vendor}"
+
+
 def prefix_of(task_queue_name: str) -> str:
     """The prefix of a task queue name made by `task_queue`."""
     return task_queue_name.rpartition("-")[0]
@@ -48,6 +53,11 @@ def rebuild_id(library: str) -> str:
 def takedown_id(media_id: str) -> str:
     """`takedown-<media_id>`: one run at a time withdraws an item."""
     return f"takedown-{media_id}"
+
+
+def remoderation_id(media_id: str) -> str:
+    """`remoderation-<media_id>`: one run at a time decides an item anew."""
+    return f"remoderation-{media_id}"
 
 
 def sweep_schedule_id(prefix: str) -> str:

@@ -12,7 +12,9 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
-from workflows.names import Role, prefix_of, task_queue
+from mediagate.moderation.lanes import Lane
+from workflows.messages import VendorAsk
+from workflows.names import Role, prefix_of, task_queue, vendor_queue
 
 
 def seconds(n: float) -> timedelta:
@@ -45,11 +47,9 @@ IMAGE_WORK = Step(  # one picture; `activities.rendering` gives up on a file tha
     Role.CPU,
     ActivityConfig(start_to_close_timeout=minutes(5), heartbeat_timeout=seconds(15), retry_policy=UNTIL_IT_WORKS),
 )
-VENDOR_SUBMIT = Step(  # a vendor that is away for longer leaves the decision to a person
+VENDOR_SUBMIT = Step(  # a vendor that is away for longer than it is asked leaves the decision to others, or to a person
     Role.VENDOR,
     ActivityConfig(
-        start_to_close_timeout=seconds(30),
-        schedule_to_close_timeout=minutes(30),
         retry_policy=RetryPolicy(
             initial_interval=seconds(1), backoff_coefficient=2.0, maximum_interval=minutes(1), maximum_attempts=0
         ),
@@ -79,6 +79,7 @@ RENDITIONS = Step(  # several large encodes, AVIF among them; the public has the
         priority=Priority(priority_key=5),
     ),
 )
+RECONSIDERING = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
 STALE_PAGE = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
 PURGE = Step(  # as long as caches may show what was taken down, trying goes on; an alert says so after `PURGE_ALERT`
     Role.IO, ActivityConfig(start_to_close_timeout=seconds(30), retry_policy=UNTIL_IT_WORKS)
@@ -112,9 +113,35 @@ START_RPC = seconds(5)
 """How long an API request waits for a start or a signal; the sweep does it later if need be."""
 
 
+def priority_of(lane: Lane, library: str) -> Priority:
+    """What goes first: lanes by their priority, and inside one the libraries in turns. Activities inherit it."""
+    return Priority(priority_key=lane.priority, fairness_key=library)
+
+
 def next_vendor_wait(wait: timedelta) -> timedelta:
     """The wait after a poll without an answer: twice as long, an hour at the most."""
     return min(wait * 2, timedelta(hours=1))
+
+
+def vendor_submit(ask: VendorAsk) -> ActivityConfig:
+    """The options of a submission to this vendor: its time-outs, its queue if its rate is limited."""
+    return {
+        **_at_vendor(VENDOR_SUBMIT, ask, f"submit to {ask.name or 'the vendor'}"),
+        "start_to_close_timeout": ask.call,
+        "schedule_to_close_timeout": ask.give_up_after,
+    }
+
+
+def vendor_poll(ask: VendorAsk) -> ActivityConfig:
+    """The same of a poll."""
+    return _at_vendor(VENDOR_POLL, ask, f"webhook overdue: poll{' ' if ask.name else ''}{ask.name}")
+
+
+def _at_vendor(step: Step, ask: VendorAsk, summary: str) -> ActivityConfig:
+    config = at(step, summary)
+    if ask.own_queue:
+        config["task_queue"] = vendor_queue(prefix_of(workflow.info().task_queue), ask.name)
+    return config
 
 
 def at(step: Step, summary: str) -> ActivityConfig:

@@ -15,6 +15,7 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from activities.filing import Filing
     from activities.projecting import Projecting
+    from activities.reconsidering import Reconsidering
     from activities.rendering import Rendering
     from activities.verifying import Verifying
     from mediagate.media.lifecycle import status_for
@@ -52,11 +53,12 @@ class UploadWorkflow:
         # Signals and updates can be handled before `run`: everything they touch exists from here on.
         self._upload = upload
         self._ref = MediaRef(media_id=upload.media_id, library=upload.library, tracking_id=upload.tracking_id)
-        self._vendor = VendorExchange(self._ref, upload.waits)
+        self._vendor = VendorExchange(self._ref, upload.waits, upload.ask)
         self._abort: AbortRequest | None = None
         self._human: HumanDecision | None = None
         self._in_review = False
         self._decision: DecisionResult | None = None
+        self._weighed = 0
         self._telling: asyncio.Task[None] | None = None
 
     @workflow.run
@@ -72,6 +74,8 @@ class UploadWorkflow:
         await self._notify(self._decision, filed.status)
         if filed.renditions:
             await self._start_renditions()
+        if len(self._vendor.events) > self._weighed:
+            await self._reconsider()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return UploadResult(
             media_id=upload.media_id, status=filed.status, verdict=self._decision.verdict, reason=self._decision.reason
@@ -156,7 +160,8 @@ class UploadWorkflow:
             reason = Reason(code="poisoned_file", detail="Working on this file ended its worker again and again.")
             return await self._record(Verdict.QUARANTINE, reason, by=GATE)
         reason = Reason(code=refused.refused.value if refused.refused else "", detail=refused.detail)
-        return await self._record(Verdict.REJECT, reason, by=GATE)
+        verdict = refused.refused.verdict if refused.refused else Verdict.REJECT
+        return await self._record(verdict, reason, by=GATE)
 
     async def _moderate(self) -> DecisionResult:
         """Submit, wait for the vendor, decide by the policy, and ask a person where that leads to review."""
@@ -226,6 +231,7 @@ class UploadWorkflow:
         deadline_passed: bool = False,
     ) -> DecisionResult:
         """Store a decision; the one that stands comes back, also when this runs again."""
+        self._weighed = len(self._vendor.events)
         return await workflow.execute_local_activity_method(
             Projecting.record_decision,
             DecisionInput(
@@ -266,6 +272,14 @@ class UploadWorkflow:
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 static_summary="further pictures of an approved item",
             )
+
+    async def _reconsider(self) -> None:
+        """A vendor spoke after the decision and before the filing: from now on such words open a new round."""
+        await workflow.execute_activity_method(
+            Reconsidering.reconsider_decision,
+            self._ref,
+            **policies.at(policies.RECONSIDERING, "a word that came after the decision"),
+        )
 
     async def _notify(self, decision: DecisionResult, status: Status) -> None:
         """Tell the admins, last; what is filed stays filed whatever becomes of the mail, or of a late cancellation."""
