@@ -8,7 +8,7 @@ STAMP := .venv/.synced
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test chaos docs lint format bench-imaging bench-duplicates tools doctor clean
+.PHONY: bench-moderation bench-fairness help demo dev test chaos docs lint format bench-imaging bench-duplicates tools doctor clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ bench-imaging: $(STAMP)  ## Pictures: this project against sharp, libvips and pl
 
 bench-duplicates: $(STAMP)  ## Near duplicates among a million: times, recall and size of ways to find them
 	.venv/bin/python -m bench.duplicates $(ARGS)
+
+bench-moderation: $(STAMP)  ## A thousand uploads with a vendor that fails 30 % of its calls: decided by whom, how soon
+	.venv/bin/python -m bench.moderation $(ARGS)
+
+bench-fairness: $(STAMP)  ## What one library's import of 5,000 files costs another one's single upload
+	.venv/bin/python -m bench.fairness $(ARGS)
 
 tools: $(STAMP)  ## Build the Go programs of the stack now (about 4 minutes, once per version)
 	@.venv/bin/python -m devstack.tools
