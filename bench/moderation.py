@@ -67,9 +67,8 @@ def _report(bench: Bench, uploads: int, seconds: float) -> None:
     verdicts = {verdict: sum(row[1] == verdict for row in rows) for verdict in ("approve", "reject", "quarantine")}
     print(f"{uploads} uploads in {seconds:.0f} s: {len(rows)} accepted, {len(times)} decided ({verdicts})")
     print(f"decided {len(times) / uploads:.1%}, without a person {alone / uploads:.1%}")
-    print(
-        f"time to verdict: p50 {quantile(times, 0.5):.2f} s, p95 {quantile(times, 0.95):.2f} s, most {times[-1]:.2f} s"
-    )
+    middle, late = quantile(times, 0.5), quantile(times, 0.95)
+    print(f"time to verdict: p50 {middle:.2f} s, p95 {late:.2f} s, most {times[-1]:.2f} s")
 
 
 if __name__ == "__main__":

@@ -84,12 +84,8 @@ async def own_stack() -> AsyncIterator[Bench]:
 async def until_decided(api: PublicApi, media_id: str, *, patience: float = 600) -> str:
     """The status of an item once it is decided and filed."""
     give_up = time.monotonic() + patience
-    while (status := str((await api.media(media_id))["status"])) not in {
-        "approved",
-        "rejected",
-        "quarantined",
-        "failed",
-    }:
+    ends = {"approved", "rejected", "quarantined", "failed"}
+    while (status := str((await api.media(media_id))["status"])) not in ends:
         if time.monotonic() > give_up:
             return status
         await asyncio.sleep(0.05)
