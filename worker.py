@@ -31,7 +31,8 @@ from mediagate.processes import leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from workflows.client import Flows
-from workflows.names import DEFAULT_PREFIX, Role, task_queue
+from workflows.names import DEFAULT_PREFIX, Role, task_queue, vendor_queue
+from workflows.remoderation import RemoderationWorkflow
 from workflows.renditions import RebuildWorkflow, RenditionWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.takedown import TakedownWorkflow
@@ -39,14 +40,19 @@ from workflows.upload import UploadWorkflow
 
 log = structlog.get_logger()
 
-WORKFLOWS = (UploadWorkflow, RenditionWorkflow, RebuildWorkflow, TakedownWorkflow, SweepWorkflow)
+WORKFLOWS = (
+    UploadWorkflow,
+    RemoderationWorkflow,
+    TakedownWorkflow,
+    RenditionWorkflow,
+    RebuildWorkflow,
+    SweepWorkflow,
+)
 
-IO_SLOTS = 20
-VENDOR_SLOTS = 10
-DRAIN_MARGIN = 2.0
-"""Seconds beyond the grace in which what was cut off may still be reported."""
 WORKFLOW_TASKS = 20
 """More only queue behind one another: workflow code shares one interpreter."""
+DRAIN_MARGIN = 2.0
+"""Seconds beyond the grace in which what was cut off may still be reported."""
 
 
 @asynccontextmanager
@@ -59,6 +65,8 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
         stack.callback(store.close)
         vendors = await stack.enter_async_context(wiring.open_vendors(settings))
         purger = await stack.enter_async_context(wiring.open_purger(settings))
+        if vault := wiring.open_vault(settings):
+            stack.callback(vault.store.close)
         budget = MemoryBudget(settings.memory_budget or _quarter_of_ram())
         pictures = PicturePool(settings.cpu_slots, budget, time_limit=settings.picture_time_limit)
         stack.callback(pictures.close)
@@ -74,23 +82,29 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
             pictures=pictures,
             signer=DeliverySigner(settings.delivery_secrets),
             purger=purger,
+            scanner=wiring.open_scanner(settings),
+            vault=vault,
         )
 
 
 def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: str = DEFAULT_PREFIX) -> list[Worker]:
-    """One worker for each role, with slots sized by what the role uses up."""
+    """One worker for each task queue of these roles, with slots sized by what the role uses up."""
     activities = build_activities(deps)
+    # What is taken from a task queue overtakes nothing any more: more slots than the process can serve at once would
+    # make urgent work wait behind what was taken before it.
+    io_slots = deps.settings.io_slots
     slots = {
-        Role.FLOW: IO_SLOTS,
-        Role.IO: IO_SLOTS,
+        Role.FLOW: WORKFLOW_TASKS,
+        Role.IO: io_slots,
         # One more than there are threads: the next picture is downloaded while the cores are busy.
         Role.CPU: deps.settings.cpu_slots + 1,
-        Role.VENDOR: VENDOR_SLOTS,
+        Role.VENDOR: io_slots,
     }
     return [
         Worker(
             client,
-            task_queue=task_queue(prefix, role),
+            task_queue=queue,
+            max_task_queue_activities_per_second=calls_per_second,
             workflows=WORKFLOWS if role is Role.FLOW else (),
             activities=activities[role],
             interceptors=[Border()],
@@ -103,7 +117,15 @@ def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: 
             graceful_shutdown_timeout=timedelta(seconds=deps.settings.shutdown_grace),
         )
         for role in roles
+        for queue, calls_per_second in _queues(role, deps.settings, prefix)
     ]
+
+
+def _queues(role: Role, settings: Settings, prefix: str) -> list[tuple[str, float | None]]:
+    """The task queues of a role and their rates over all workers; a vendor with a rate limit has one of its own."""
+    limited = settings.vendors.items() if role is Role.VENDOR else ()
+    own = [(vendor_queue(prefix, name), one.calls_per_second) for name, one in limited if one.calls_per_second]
+    return [(task_queue(prefix, role), None), *own]
 
 
 async def run(settings: Settings, roles: Sequence[Role]) -> int:
@@ -126,6 +148,8 @@ async def run(settings: Settings, roles: Sequence[Role]) -> int:
         except MediagateError as error:
             log.error("worker.not_started", reason=str(error), cause=str(error.__cause__ or ""))
             return 1
+        if deps.vault is None and Role.IO in roles:
+            log.warning("worker.no_evidence", detail="MEDIAGATE_EVIDENCE_KEYS is not set: nothing is sealed.")
         workers = build_workers(client, deps, roles)
         runs = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
         log.info("worker.started", queues=[worker.task_queue for worker in workers])

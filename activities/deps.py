@@ -11,10 +11,12 @@ if TYPE_CHECKING:  # heavy, and workflow files import this module
     from db.session import Database
     from mediagate.access.delivery import DeliverySigner
     from mediagate.imaging.pool import PicturePool
+    from mediagate.malware.scanner import Scanner
     from mediagate.notify.message import Mailer
     from mediagate.notify.purging import Purger
     from mediagate.settings import Settings
     from mediagate.storage.store import ObjectStore
+    from mediagate.vault import Vault
     from mediagate.vendors.interface import ModerationVendor
     from workflows.client import Flows
 
@@ -34,3 +36,7 @@ class Deps:
     signer: DeliverySigner
     purger: Purger | None = None
     """None: there is no CDN to tell."""
+    scanner: Scanner | None = None
+    """None: nobody looks for malware."""
+    vault: Vault | None = None
+    """None: no evidence is sealed."""

@@ -15,6 +15,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import heartbeats
+from activities.evidence import is_restriction
 from mediagate.media.lifecycle import status_for
 from mediagate.media.renditions import Build, has_renditions
 from mediagate.media.values import Refusal, Status, VariantFile, VariantName
@@ -91,6 +92,7 @@ class Filing:
             media, library = await tx.media.with_library(media_id)
             variants = await tx.media.variants(media_id)
             overruled = await tx.decisions.overruled(media_id, job.round)
+            decision = await tx.decisions.final(media_id, round_=job.round)
         if overruled:
             return FileResult(status=media.status)
         plan = _plan(media, variants, job)
@@ -102,7 +104,8 @@ class Filing:
             await self._deps.store.delete(key)
         policy = library.images
         more = plan.status is Status.APPROVED and policy.build is Build.EAGER and has_renditions(policy)
-        return FileResult(status=plan.status, objects=len(plan.copies), renditions=more)
+        seal = self._deps.vault is not None and is_restriction(decision)
+        return FileResult(status=plan.status, objects=len(plan.copies), renditions=more, seal=seal)
 
     async def _once_public(self, media: Media, plan: _Plan, job: FileInput) -> list[str]:
         """What is left in the folders of approved pictures of an item that is withheld after it was filed before.
@@ -157,6 +160,7 @@ def _plan(media: Media, variants: Sequence[MediaVariant], job: FileInput) -> _Pl
     private = keys.master(job.library, media_id)
     obsolete = [keys.staging(media_id), *(keys.work(media_id, name) for name in VariantName)]
     obsolete += [keys.work(media_id, row.file) for row in variants]
+    obsolete += [row.key for row in variants if row.file not in moves]
     obsolete += [move.source for move in moves.values() if move.source != move.target]
     if media.master_key and media.sha256 and not approved and job.reason not in _UNMOVABLE:
         master = _Move(media.master_key, keys.filed(job.library, status, media_id, "source"), media.sha256)

@@ -28,7 +28,7 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
     """
     policy = Policy.model_validate(library.settings.get("policy", {}))
     async with db.transaction() as tx:
-        under_way = await tx.media.under_way(library.id, most=policy.lanes.bulk_from)
+        under_way = await tx.media.under_way(library.id, most=policy.lanes.bulk_from + 1)
     lane = lane_of(policy.lanes, size=media.bytes or 0, trusted=media.trusted, open_uploads=under_way - 1)
     upload = UploadInput(
         media_id=str(media.id),
@@ -39,7 +39,7 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
         waits=Waits(
             vendor=timedelta(seconds=settings.vendor_wait),
             polls=settings.vendor_polls,
-            review=timedelta(seconds=settings.review_deadline),
+            review=settings.review_time,
         ),
         ask=vendors_asked(settings, policy, lane),
         lane=lane,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from workflows.messages import DecisionInput, DecisionResult, FailureInput
 if TYPE_CHECKING:
     from activities.deps import Deps
     from db.tables import MediaDecision
+    from mediagate.moderation.findings import VendorEvent
 
 
 class Projecting:
@@ -39,7 +41,8 @@ class Projecting:
             standing = await tx.decisions.final(media_id, round_=job.round)
             if standing is None:
                 policy = Policy.model_validate(library.settings.get("policy", {}))
-                taken = _decision(job, policy)
+                events = await tx.inbox.heard(media_id) if job.from_inbox else job.events
+                taken = _decision(job, policy, events)
                 standing = await tx.decisions.record(
                     MediaDecision(
                         media_id=media_id,
@@ -80,9 +83,11 @@ class Projecting:
             await tx.media.record(media.id, key, "failed", {"kind": job.kind, "detail": job.detail})
 
 
-def _decision(job: DecisionInput, policy: Policy) -> Decision:
+def _decision(job: DecisionInput, policy: Policy, events: Sequence[VendorEvent]) -> Decision:
     """What the policy says of the events, with another's verdict in its place where there is one."""
-    decided = decide(policy, job.events)
+    decided = decide(policy, events)
+    if job.policy_version:
+        decided = decided.model_copy(update={"policy_version": job.policy_version})
     if job.deadline_passed:
         return decided.model_copy(update={"verdict": policy.after_deadline, "reasons": job.reasons})
     if job.verdict:

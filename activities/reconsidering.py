@@ -32,8 +32,9 @@ class Reconsidering:
     @activity.defn
     async def reconsider_decision(self, ref: MediaRef) -> bool:
         """Open a new round if the words demand it. Idempotent: a round is opened once."""
-        review = timedelta(seconds=self._deps.settings.review_deadline)
-        return await reconsider(self._deps.db, self._deps.flows, UUID(ref.media_id), review=review)
+        return await reconsider(
+            self._deps.db, self._deps.flows, UUID(ref.media_id), review=self._deps.settings.review_time
+        )
 
 
 async def reconsider(db: Database, flows: Flows, media_id: UUID, *, review: timedelta) -> bool:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from activities.deps import Deps
+from activities.evidence import Evidence
 from activities.filing import Filing
 from activities.moderation import Moderation
 from activities.notifying import Notifying
 from activities.projecting import Projecting
 from activities.purging import Purging
+from activities.reconsidering import Reconsidering
 from activities.rendering import Rendering
 from activities.renditions import Renditions
 from activities.sweeping import Sweeping
@@ -21,6 +23,7 @@ def build_activities(deps: Deps) -> Mapping[Role, list[Callable[..., Any]]]:
     verifying, rendering, moderation = Verifying(deps), Rendering(deps), Moderation(deps)
     filing, notifying, projecting = Filing(deps), Notifying(deps), Projecting(deps)
     sweeping, renditions, purging = Sweeping(deps, notifying), Renditions(deps), Purging(deps)
+    reconsidering = Reconsidering(deps)
     return {
         Role.FLOW: [projecting.record_decision, projecting.record_failure],
         Role.IO: [
@@ -28,8 +31,10 @@ def build_activities(deps: Deps) -> Mapping[Role, list[Callable[..., Any]]]:
             filing.file_media,
             notifying.notify_admins,
             purging.purge_caches,
+            Evidence(deps).seal_evidence,
             sweeping.sweep,
             renditions.find_stale,
+            reconsidering.reconsider_decision,
         ],
         Role.CPU: [rendering.build_variants, renditions.build_renditions],
         Role.VENDOR: [moderation.submit_for_moderation, moderation.poll_vendor],

@@ -12,7 +12,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import heartbeats
-from activities.detecting import detected
+from activities.detecting import in_banks, in_texts
 from mediagate.errors import ClassifierUnusable, DecoderDied, ObjectMissing, TooLarge, WatermarkUnusable
 from mediagate.media.renditions import ImagePolicy, upload_specs
 from mediagate.media.values import MIB, ImageFacts, Variant, VariantName, VariantSpec, WatermarkSpec
@@ -63,17 +63,17 @@ class Rendering:
                     made = await rendered(self._deps, source, upload_specs(source.policy))
             except Refused as refused:
                 return StepResult(refused=refused.reason, detail=refused.detail)
-            classified = await self._classified(ref, made)
-            events = await self._keep(ref, made, [classified] if classified else [])
+            said = [*await self._classified(ref, made), *await in_texts(source.media, source.library)]
+            events = await self._keep(ref, made, source.library, said)
         return StepResult(events=tuple(events))
 
-    async def _classified(self, ref: MediaRef, made: Rendered) -> VendorEvent | None:
+    async def _classified(self, ref: MediaRef, made: Rendered) -> list[VendorEvent]:
         """What the local model says of the moderation copies, if there is a model."""
         from mediagate.wiring import classifier_config
 
         config = classifier_config(self._deps.settings)
         if config is None:
-            return None
+            return []
         from mediagate.classifier import classify, event
 
         copies = [one.data for one in made.pictures if one.variant.name is VariantName.MODERATION]
@@ -81,11 +81,13 @@ class Rendering:
             said = await self._deps.pictures.run(0, classify, config, copies)
         except DecoderDied as error:  # no fault of the file, which was decoded by now
             raise ClassifierUnusable(f"The local model cannot be run: {error.message}") from error
-        return event(ref.media_id, said, at=datetime.now(UTC))
+        return [event(ref.media_id, said, at=datetime.now(UTC))]
 
-    async def _keep(self, ref: MediaRef, made: Rendered, classified: list[VendorEvent]) -> list[VendorEvent]:
+    async def _keep(
+        self, ref: MediaRef, made: Rendered, library: Library, said: list[VendorEvent]
+    ) -> list[VendorEvent]:
         """Bytes first, then the rows that name them. An attempt that was given up for dead may come after the filing:
-        it leaves nothing. What the gate's own detectors say.
+        it leaves nothing. What all of the gate's own detectors say, hash banks too.
         """
         media_id = UUID(ref.media_id)
         variants = [
@@ -98,8 +100,7 @@ class Rendering:
                 await tx.media.put_variants(media_id, variants)
                 await tx.fingerprints.put(media_id, media.library_id, made.phash)
                 await tx.media.record(media_id, "rendered:upload", "rendered", sizes(variants))
-                library = await tx.access.library(ref.library)
-                events = [*classified, *(await detected(tx, media, library, made.phash) if library else [])]
+                events = [*said, *await in_banks(tx, media, library, made.phash)]
                 for event in events:
                     await tx.inbox.put_own(event, tracking_id=ref.tracking_id)
                 return events

@@ -71,7 +71,7 @@ class Sweeping:
         delivered = 0
         for inbox_id in waiting:
             try:
-                state = await deliver(self._deps.db, self._deps.flows, inbox_id)
+                state = await deliver(self._deps.db, self._deps.flows, inbox_id, review=self._deps.settings.review_time)
             except Unavailable as error:  # as above
                 log.warning("sweep.delivery_owed", inbox_id=str(inbox_id), error=error.code)
                 continue
@@ -122,6 +122,9 @@ class Sweeping:
 
         async with self._deps.db.transaction() as tx:
             await tx.access.forget_requests(now() - FORGET_ANSWERS_AFTER)
+            settings = self._deps.settings
+            longest = max(settings.vendor(name).cache_for for name in settings.vendor_names)
+            await tx.vendors.forget_results(now() - timedelta(seconds=longest))
         old: dict[str, UUID] = {}
         for prefix in (keys.STAGING, keys.WORK):
             async for found in self._deps.store.list(prefix):

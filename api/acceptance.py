@@ -20,11 +20,11 @@ async def accept(media_rows: MediaRepository, media: Media, *, sha256: str, size
     await media_rows.record(media.id, "accepted", "accepted", {"sha256": sha256, "bytes": size})
 
 
-def accepted_type(content_type: str) -> str:
+def accepted_type(content_type: str, limits: Limits) -> str:
     """The registered name of a declared type. Raises UnsupportedType."""
-    known = registered(content_type)
-    if known is None:
-        raise UnsupportedType(f"The type {content_type!r} is not taken; send {', '.join(REGISTERED)}.")
+    known, taken = registered(content_type), limits.types or REGISTERED
+    if known is None or known not in taken:
+        raise UnsupportedType(f"The type {content_type!r} is not taken; send {', '.join(taken)}.")
     return known
 
 

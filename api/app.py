@@ -9,7 +9,23 @@ from activities.rendering import MAX_WATERMARK_BYTES
 from api import problems
 from api.deps import Gate
 from api.envelope import Envelope
-from api.routes import duplicates, files, forms, health, landing, libraries, media, notifications, uploads, webhooks
+from api.routes import (
+    banks,
+    dead_letters,
+    duplicates,
+    evidence,
+    files,
+    forms,
+    health,
+    landing,
+    libraries,
+    media,
+    notifications,
+    texts,
+    uploads,
+    vendors,
+    webhooks,
+)
 from db.session import Database
 from mediagate import __version__, temporal, wiring
 from mediagate.access.delivery import DeliverySigner
@@ -29,6 +45,8 @@ async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
         store = wiring.open_store(settings)
         stack.callback(store.close)
         vendors = await stack.enter_async_context(wiring.open_vendors(settings))
+        if vault := wiring.open_vault(settings):
+            stack.callback(vault.store.close)
         client = await temporal.connect(lazy=True)
         yield Gate(
             settings=settings,
@@ -37,6 +55,8 @@ async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
             flows=Flows(client),
             vendors=vendors,
             signer=DeliverySigner(settings.delivery_secrets),
+            scanner=wiring.open_scanner(settings),
+            vault=vault,
         )
 
 
@@ -55,6 +75,11 @@ def create_app(settings: Settings) -> FastAPI:
     v1 = APIRouter(prefix="/api/v1")
     for noun in (uploads, forms, media, duplicates, files, libraries, webhooks, notifications):
         v1.include_router(noun.router)
+    v1.include_router(vendors.router)
+    v1.include_router(dead_letters.router)
+    v1.include_router(banks.router)
+    v1.include_router(evidence.router)
+    v1.include_router(texts.router)
     app.include_router(v1)
     app.include_router(health.router)
     app.include_router(landing.router)
@@ -64,6 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
     def max_body(path: str) -> int:
         if path.startswith("/api/v1/libraries/") and path.endswith("/watermark/image"):
             return MAX_WATERMARK_BYTES
+        if path.startswith("/api/v1/libraries/") and path.endswith("/import"):
+            return banks.MOST_LIST
         return form if path.startswith("/api/v1/libraries/") and path.endswith("/media") else JSON_BODY
 
     app.add_middleware(Envelope, max_body=max_body)

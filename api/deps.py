@@ -8,14 +8,17 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
+from api.backpressure import Backlog
 from db.session import Database
 from db.tables import Library, Media
 from mediagate.access import api_keys
 from mediagate.access.api_keys import Scope
 from mediagate.access.delivery import DeliverySigner
 from mediagate.errors import NotAllowed, NotAuthenticated, NotFound
+from mediagate.malware.scanner import Scanner
 from mediagate.settings import Settings
 from mediagate.storage.store import ObjectStore
+from mediagate.vault import Vault
 from mediagate.vendors.interface import ModerationVendor
 from workflows.client import Flows
 
@@ -34,8 +37,17 @@ class Gate:
     vendors: Mapping[str, ModerationVendor]
     signer: DeliverySigner
     sealing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SEALS_AT_ONCE))
+    backlog: Backlog = field(init=False)
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Watermarks are looked at and previewed one at a time."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backlog", Backlog(self.flows, self.settings.max_backlog))
+
+    scanner: Scanner | None = None
+    """None: nobody looks for malware."""
+    vault: Vault | None = None
+    """None: no evidence is sealed, and none can be opened."""
 
 
 def gate(request: Request) -> Gate:
@@ -55,6 +67,11 @@ class Caller:
     name: str
     library_id: UUID | None
     scopes: frozenset[Scope]
+
+    @property
+    def trusted(self) -> bool:
+        """True if what it sends may take the fast lane."""
+        return api_keys.allows(self.scopes, Scope.UPLOADS_TRUSTED)
 
     def may_see(self, library_id: UUID) -> bool:
         """True if the key is for that library, or for all of them."""
@@ -100,7 +117,18 @@ def allowed(scope: Scope) -> Callable[[Request, Gate], Coroutine[Any, Any, Calle
 Uploader = Annotated[Caller, Depends(allowed(Scope.UPLOADS_WRITE))]
 Reader = Annotated[Caller, Depends(allowed(Scope.MEDIA_READ))]
 Reviewer = Annotated[Caller, Depends(allowed(Scope.REVIEW_WRITE))]
+EvidenceReader = Annotated[Caller, Depends(allowed(Scope.EVIDENCE_READ))]
 Admin = Annotated[Caller, Depends(allowed(Scope.ADMIN))]
+
+
+async def operator(caller: Admin) -> Caller:
+    """A caller who may see the whole deployment. Raises NotAllowed for an admin of one library."""
+    if caller.library_id is not None:
+        raise NotAllowed("This is about the whole deployment: it takes an admin's key for all libraries.")
+    return caller
+
+
+Operator = Annotated[Caller, Depends(operator)]
 
 
 async def library_for(gate: Gate, caller: Caller, slug: str) -> Library:

@@ -11,18 +11,16 @@ from pathlib import Path
 from uuid import uuid4
 
 from fastapi import Request
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from api.models import Caption
+from api.models import UploadTexts
 from mediagate.errors import InvalidRequest, TooManyFiles
 
 CHUNK = 256 * 1024
-MAX_FIELDS = 20
-
-_caption: TypeAdapter[str] = TypeAdapter(Caption)
+MAX_FIELDS = 30
 
 
 @dataclass(frozen=True)
@@ -38,15 +36,17 @@ class ReceivedFile:
 
 @dataclass(frozen=True)
 class ReceivedForm:
-    """The `files` of a form, in order, and the `caption` for all of them."""
+    """The `files` of a form, in order, and the words for all of them."""
 
     files: list[ReceivedFile]
-    caption: str
+    texts: UploadTexts
 
     @property
     def fingerprint(self) -> bytes:
         """The same for two forms that ask for the same, wherever their boundaries are."""
-        return json.dumps([self.caption, [[f.filename, f.content_type, f.sha256] for f in self.files]]).encode()
+        more = self.texts.model_dump(exclude={"caption"}, exclude_defaults=True)
+        files = [[f.filename, f.content_type, f.sha256] for f in self.files]
+        return json.dumps([self.texts.caption, files, *([more] if more else [])]).encode()
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def received_form(request: Request, *, max_files: int) -> AsyncIterator[Re
 
     Raises:
         TooManyFiles: there are more than `max_files`.
-        InvalidRequest: it is no whole form in UTF-8, or has no file, or a caption that cannot be kept.
+        InvalidRequest: it is no whole form in UTF-8, or has no file, or words that cannot be kept.
         TooLarge: the body is larger than the request may be.
     """
     form = await _parse(request, max_files)
@@ -63,9 +63,9 @@ async def received_form(request: Request, *, max_files: int) -> AsyncIterator[Re
         files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
         if not files:
             raise InvalidRequest("The form has no file under the name 'files'.")
-        caption = _checked_caption(form.get("caption"))
+        texts = _texts(form)
         with tempfile.TemporaryDirectory(prefix="mediagate-") as folder:
-            yield ReceivedForm([await asyncio.to_thread(_receive, file, Path(folder)) for file in files], caption)
+            yield ReceivedForm([await asyncio.to_thread(_receive, file, Path(folder)) for file in files], texts)
     finally:
         await form.close()
 
@@ -102,13 +102,17 @@ async def _parse(request: Request, max_files: int) -> FormData:
     return form
 
 
-def _checked_caption(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
+def _texts(form: FormData) -> UploadTexts:
+    """The fields that are texts; of one that is there twice the last counts, but for `tags`."""
+    said: dict[str, object] = {
+        name: value for name, value in form.items() if name in UploadTexts.model_fields and isinstance(value, str)
+    }
+    tags = [tag for value in form.getlist("tags") if isinstance(value, str) for tag in value.split(",") if tag.strip()]
     try:
-        return _caption.validate_python(value)
+        return UploadTexts.model_validate({**said, "tags": tags})
     except ValidationError as error:
-        raise InvalidRequest(f"caption: {error.errors()[0]['msg']}.") from error
+        first = error.errors()[0]
+        raise InvalidRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
 
 
 def _receive(part: UploadFile, folder: Path) -> ReceivedFile:

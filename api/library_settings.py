@@ -15,17 +15,23 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from api.deps import Caller, Gate
-from api.models import LibraryLimits, LibrarySettings, storable
+from api.models import LibrarySettings, storable
 from db.tables import Library
 from mediagate.errors import InvalidRequest, NotFound, ObjectMissing
 from mediagate.media.renditions import ImagePolicy
-from mediagate.media.values import VariantName, WatermarkSpec
+from mediagate.media.values import LimitOverrides, VariantName, WatermarkSpec
 from mediagate.settings import Settings
 from mediagate.storage import keys
+from mediagate.text.policy import TextPolicy
 
 log = structlog.get_logger()
 
-_SECTIONS: dict[str, type[BaseModel]] = {"watermark": WatermarkSpec, "images": ImagePolicy, "limits": LibraryLimits}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "watermark": WatermarkSpec,
+    "images": ImagePolicy,
+    "limits": LimitOverrides,
+    "text": TextPolicy,
+}
 _DEPTH = 4
 """Objects inside each other in a section, at most: `overrides`, a variant, and room to be told what is wrong."""
 
@@ -36,6 +42,7 @@ def settings_of(library: Library, settings: Settings) -> LibrarySettings:
         watermark=library.watermark,
         images=library.images,
         limits=settings.limits(library.settings),
+        text=library.texts,
     )
 
 
@@ -79,10 +86,12 @@ async def patched(gate: Gate, caller: Caller, library: Library, patch: Mapping[s
             settings.pop(section, None)
             continue
         valid = _validated(section, wanted)
-        if isinstance(valid, LibraryLimits):
-            _check_limits(valid, gate.settings, caller)
+        if isinstance(valid, LimitOverrides):
+            _check_limits(valid, gate.settings, caller, library.settings.get("limits", {}).get("plan"))
         if isinstance(valid, WatermarkSpec):
             await check_watermark(gate, library, valid)
+        if isinstance(valid, TextPolicy):
+            await _check_texts(valid)
         settings[section] = valid.model_dump(mode="json", exclude_unset=True)
     return settings
 
@@ -158,13 +167,28 @@ def _objections(texts: Mapping[str, str], font: Path | None) -> list[str]:
     return found
 
 
-def _check_limits(limits: LibraryLimits, settings: Settings, caller: Caller) -> None:
-    """A library's own key may tighten what the deployment allows; one for all libraries may widen it, too."""
+async def _check_texts(policy: TextPolicy) -> None:
+    from mediagate.text.looking import objections
+
+    if found := await asyncio.to_thread(objections, policy):
+        raise InvalidRequest(f"{'; '.join(f'text.{objection}' for objection in found)}.")
+
+
+def _check_limits(limits: LimitOverrides, settings: Settings, caller: Caller, plan: str | None) -> None:
+    """A library's own key may tighten what its plan allows; one for all libraries may widen it, or change the plan."""
+    if limits.plan and limits.plan not in settings.plans:
+        known = ", ".join(settings.plans) or "none"
+        raise InvalidRequest(f"limits.plan: {limits.plan!r} is no plan of this deployment; there are: {known}.")
     if caller.library_id is None:
         return
-    for name, most in settings.limits({}).model_dump().items():
-        if (getattr(limits, name) or 0) > most:
-            raise InvalidRequest(f"limits.{name}: this deployment allows at most {most}.")
+    if limits.plan != plan:
+        raise InvalidRequest("limits.plan: only a key for all libraries changes the plan.")
+    most = settings.limits({"limits": {"plan": plan}})
+    for name, bound in most.model_dump(exclude={"types"}).items():
+        if bound is not None and (getattr(limits, name) or 0) > bound:
+            raise InvalidRequest(f"limits.{name}: this library may have at most {bound}.")
+    if most.types and not {*(limits.types or ())} <= {*most.types}:
+        raise InvalidRequest(f"limits.types: this library may have {', '.join(most.types)}.")
 
 
 def _validated(section: str, value: Any) -> BaseModel:

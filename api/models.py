@@ -6,13 +6,16 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from mediagate.evidence.bundle import Opening
 from mediagate.media.fingerprints import Form
 from mediagate.media.renditions import ImagePolicy
 from mediagate.media.values import Limits, Status, VariantName, Verdict, WatermarkSpec
+from mediagate.text.findings import FoundLink, TextFinding
+from mediagate.text.normalise import MOST_CHARACTERS
+from mediagate.text.policy import LANGUAGE_TAG, TextPolicy
+from mediagate.text.tags import normalised_tag, normalised_tags
 
 MAX_CAPTION = 2000
-MOST = 2**53 - 1
-"""The largest integer that every JSON reader keeps exactly (RFC 8259 section 6)."""
 
 
 def storable(text: str) -> str:
@@ -24,16 +27,35 @@ def storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(storable)]
 Caption = Annotated[Text, Field(max_length=MAX_CAPTION)]
+LanguageTag = Annotated[
+    str, Field(max_length=35, pattern=f"^({LANGUAGE_TAG.pattern})?$", description="BCP 47: de, pt-BR")
+]
+
+
+def _normalised_category(written: str) -> str:
+    return normalised_tag(written) if written else ""
+
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
 
 
-class UploadCreate(BaseModel):
+class UploadTexts(BaseModel):
+    """Words that come with a file; all but `category` and `language` are looked at by the library's text rules."""
+
+    caption: Caption = ""
+    title: Annotated[Text, Field(max_length=200)] = ""
+    alt_text: Annotated[Text, Field(max_length=1000, description="says what is to be seen")] = ""
+    tags: Annotated[list[Text], Field(max_length=100), AfterValidator(normalised_tags)] = []
+    category: Annotated[Text, AfterValidator(_normalised_category)] = ""
+    language: LanguageTag = ""
+
+
+class UploadCreate(UploadTexts):
     """Announce an upload."""
 
     filename: str
     content_type: str
     file_size: int
-    caption: Caption = ""
     sha256: Sha256 | None = None
 
 
@@ -136,6 +158,11 @@ class MediaSummary(BaseModel):
     filename: str
     content_type: str
     caption: str
+    title: str = ""
+    alt_text: str = ""
+    tags: list[str] = []
+    category: str = ""
+    language: str = ""
     width: int | None
     height: int | None
     bytes: int | None
@@ -263,16 +290,7 @@ class LibrarySettings(BaseModel):
     watermark: WatermarkSpec
     images: ImagePolicy
     limits: Limits
-
-
-class LibraryLimits(BaseModel):
-    """Limits of a library's own; where it has none, those of the deployment hold."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    max_bytes: int | None = Field(None, ge=1, le=MOST)
-    max_pixels: int | None = Field(None, ge=1, le=MOST)
-    max_edge: int | None = Field(None, ge=1, le=MOST)
+    text: TextPolicy
 
 
 class LibrarySettingsPatch(BaseModel):
@@ -282,7 +300,8 @@ class LibrarySettingsPatch(BaseModel):
 
     watermark: dict[str, Any] | None = Field(None, description="keys of `WatermarkSpec`")
     images: dict[str, Any] | None = Field(None, description="keys of `ImagePolicy`")
-    limits: dict[str, Any] | None = Field(None, description="keys of `LibraryLimits`")
+    limits: dict[str, Any] | None = Field(None, description="keys of `LimitOverrides`")
+    text: dict[str, Any] | None = Field(None, description="keys of `TextPolicy`")
 
 
 class PreviewCreate(BaseModel):
@@ -293,6 +312,111 @@ class PreviewCreate(BaseModel):
     watermark: dict[str, Any] | None = Field(None, description="a `WatermarkSpec`; by default the library's")
     media_id: UUID | None = Field(None, description="an item of the library; by default a neutral picture")
     variant: VariantName = VariantName.ORIGINAL
+
+
+class TextCheck(BaseModel):
+    """A text to be looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[Text, Field(max_length=MOST_CHARACTERS)]
+    kind: Literal["caption", "title", "comment"] = "comment"
+    language: LanguageTag = ""
+
+
+class TextChecked(BaseModel):
+    """What a library's rules say of a text. Places are characters of the text as it was sent."""
+
+    verdict: Verdict
+    reasons: list[dict[str, Any]]
+    policy_version: str
+    scores: dict[str, float] = Field(description="the highest by category")
+    findings: list[TextFinding]
+    links: list[FoundLink]
+    language: str = Field(description="declared or detected; empty: the text does not tell")
+    redacted: str = Field(description="the text with [mail], [phone], … in place of personal data")
+
+
+class EvidenceRead(BaseModel):
+    """The record of one restriction's evidence; `mediagate.evidence.chain` says what `hash` is made of."""
+
+    id: UUID
+    seq: int
+    media_id: UUID
+    library_id: UUID
+    round: int
+    verdict: Verdict
+    reason: str
+    object_key: str
+    object_version: str
+    size: int = Field(description="bytes of what is sealed")
+    sha256: str = Field(description="of what is sealed")
+    sealed_sha256: str = Field(description="of the sealed object")
+    key_id: str
+    sealed_at: datetime
+    retain_until: datetime
+    prev_hash: str
+    hash: str
+    legal_hold: bool = False
+
+
+class EvidencePage(BaseModel):
+    """A page of records, newest first."""
+
+    items: list[EvidenceRead]
+    next_cursor: str | None
+
+
+Why = Annotated[Text, Field(min_length=1, max_length=2000, pattern=r"\S", description="why; it is kept")]
+
+
+class EvidenceOpen(BaseModel):
+    """Open evidence."""
+
+    reason: Why
+    what: Opening = Field(Opening.BUNDLE, description="bundle: the tar archive; record: only the JSON record in it")
+
+
+class EvidenceAccessRead(BaseModel):
+    """Who opened it, when and why."""
+
+    id: UUID
+    seq: int
+    evidence_id: UUID
+    what: Opening
+    actor: str
+    via: str
+    reason: str
+    tracking_id: str
+    at: datetime
+    prev_hash: str
+    hash: str
+
+
+class EvidenceAccessPage(BaseModel):
+    """A page of accesses, newest first."""
+
+    items: list[EvidenceAccessRead]
+    next_cursor: str | None
+
+
+class HoldChange(BaseModel):
+    """Put an item on legal hold, or release it."""
+
+    reason: Why
+
+
+class HoldRead(BaseModel):
+    """A legal hold; released if `released_at` is set."""
+
+    id: UUID
+    media_id: UUID
+    reason: str
+    placed_by: str
+    placed_at: datetime
+    released_by: str
+    release_reason: str
+    released_at: datetime | None
 
 
 class WebhookStored(BaseModel):

@@ -34,7 +34,11 @@ MOUNTS = {
     "setup": Mount("cli.setup", "setup", "Make a deployment ready: schema, bucket, library, API key."),
     "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
     "backups": Mount("cli.backups", "app", "Compare masters with their backups, and restore."),
+    "banks": Mount("cli.banks", "app", "Hash banks: what is known to be bad or good, and what it hit."),
     "variants": Mount("cli.variants", "app", "Find and rebuild pictures that a change of settings made stale."),
+    "evidence": Mount("cli.evidence", "app", "Sealed evidence: list, open, verify, hold, and rotate its keys."),
+    "vendors": Mount("cli.vendors", "app", "Moderation vendors: circuit breakers, calls and costs."),
+    "inbox": Mount("cli.inbox", "app", "Events of vendors that reached no run, and delivering them again."),
     "runs": Mount("cli.runs.commands", "app", "Find, inspect and repair workflow runs."),
 }
 

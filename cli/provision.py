@@ -44,6 +44,11 @@ async def prepare(settings: Settings) -> None:
         await store.ensure_bucket([settings.public_url.rstrip("/")])
     finally:
         store.close()
+    if vault := wiring.open_vault(settings):
+        try:
+            await vault.store.ensure_locked_bucket()
+        finally:
+            vault.store.close()
     try:
         client = await temporal.connect()
         await temporal.register_search_attributes(client, SEARCH_ATTRIBUTES)

@@ -10,11 +10,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from db.repositories.access import AccessRepository
+from db.repositories.banks import BankRepository
 from db.repositories.decisions import DecisionRepository
+from db.repositories.evidence import EvidenceRepository
 from db.repositories.fingerprints import FingerprintRepository
 from db.repositories.inbox import InboxRepository
 from db.repositories.media import MediaRepository
 from db.repositories.notifications import NotificationRepository
+from db.repositories.policies import PolicyRepository
+from db.repositories.vendors import VendorRepository
 from mediagate.errors import DatabaseUnavailable
 
 
@@ -35,14 +39,34 @@ class Transaction:
         return FingerprintRepository(self.session)
 
     @cached_property
+    def banks(self) -> BankRepository:
+        """Hash banks: what is in them, and what they hit."""
+        return BankRepository(self.session)
+
+    @cached_property
     def decisions(self) -> DecisionRepository:
         """What was decided."""
         return DecisionRepository(self.session)
 
     @cached_property
+    def policies(self) -> PolicyRepository:
+        """Libraries' policies, their shadows, what people taught, runs of policies."""
+        return PolicyRepository(self.session)
+
+    @cached_property
     def inbox(self) -> InboxRepository:
         """What vendors sent."""
         return InboxRepository(self.session)
+
+    @cached_property
+    def vendors(self) -> VendorRepository:
+        """Submissions, circuit breakers, kept results, usage."""
+        return VendorRepository(self.session)
+
+    @cached_property
+    def evidence(self) -> EvidenceRepository:
+        """What was sealed of restricted items, who opened it, legal holds."""
+        return EvidenceRepository(self.session)
 
     @cached_property
     def notifications(self) -> NotificationRepository:

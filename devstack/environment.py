@@ -1,5 +1,6 @@
 """What every process of one stack finds in its environment, and which real services the user put in."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any
 
 from devstack.ports import LOOPBACK
 from devstack.state import Secrets, StateDir
-from mediagate.settings import Settings
+from mediagate.settings import Settings, VendorKind
 
 OURS = ("MEDIAGATE_", "TEMPORAL_")
 VENDOR_WAIT = {"simulated": "10", "manual": "60"}
@@ -86,6 +87,7 @@ def app_environment(
         computed["MEDIAGATE_TEMPORAL_UI_URL"] = url("temporal-ui")
     if "vendor" in ports:
         computed["MEDIAGATE_VENDOR_URL"] = url("vendor")
+        computed["MEDIAGATE_VENDORS"] = _vendors(url("vendor"), secrets)
     if "worker-metrics" in ports:
         computed["MEDIAGATE_METRICS_ADDRESS"] = f"{LOOPBACK}:{ports['worker-metrics']}"
     if not given.mail:
@@ -98,8 +100,22 @@ def app_environment(
             "MEDIAGATE_S3_URL": url("s3"),
             "MEDIAGATE_S3_ACCESS_KEY": secrets.s3_access_key,
             "MEDIAGATE_S3_SECRET_KEY": secrets.s3_secret_key,
+            # With the stack's own store only: no bucket with a lock of a year is made in somebody else's.
+            "MEDIAGATE_EVIDENCE_KEYS": secrets.evidence_key,
         }
     return computed | dict(given.variables) | _temporal(state, ports, given)
+
+
+def _vendors(simulator: str, secrets: Secrets) -> str:
+    """Every wire format that the simulator speaks, under its own name, for policies that ask them."""
+    credentials = {
+        "api_key": "local",
+        "api_secret": secrets.s3_secret_key,
+        "webhook_secrets": [secrets.vendor_webhook_secret],
+    }
+    kinds = [kind for kind in VendorKind if kind is not VendorKind.GENERIC]
+    named = {kind.value: {"kind": kind.value, "url": f"{simulator}/{kind.value}", **credentials} for kind in kinds}
+    return json.dumps(named)
 
 
 def _temporal(state: StateDir, ports: Mapping[str, int], given: Given) -> dict[str, str]:

@@ -104,6 +104,7 @@ class Secrets:
     s3_secret_key: str
     vendor_webhook_secret: str
     delivery_secret: str
+    evidence_key: str
     api_key: str = ""
 
     @classmethod
@@ -116,6 +117,7 @@ class Secrets:
             "s3_secret_key": secrets.token_hex(24),
             "vendor_webhook_secret": _webhook_secret(),
             "delivery_secret": secrets.token_hex(32),
+            "evidence_key": f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}",
             "api_key": "",
         }
         known = {field.name for field in fields(cls)}

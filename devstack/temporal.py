@@ -100,7 +100,15 @@ def server(
     time_skipping: bool = False,
 ) -> Service:
     """`time_skipping`: let test clients skip the waits of workflows."""
-    dynamic: dict[str, object] = {"system.forceSearchAttributesCacheRefreshOnRead": True}
+    dynamic: dict[str, object] = {
+        "system.forceSearchAttributesCacheRefreshOnRead": True,
+        # Lanes are priorities, and libraries take turns inside a lane.
+        "matching.useNewMatcher": True,
+        "matching.enableFairness": True,
+        # With several partitions both hold for each of them only, and a queue of one machine needs no more.
+        "matching.numTaskqueueReadPartitions": 1,
+        "matching.numTaskqueueWritePartitions": 1,
+    }
     if time_skipping:
         dynamic["frontend.WorkflowTimeSkippingEnabled"] = True
     dynamic_file = state.path / "temporal-dynamic.yaml"

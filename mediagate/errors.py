@@ -20,7 +20,10 @@
     │   ├── Conflict                     409
     │   │   ├── NotUploaded              409
     │   │   └── RequestInProgress        409
-    │   └── Expired                      410
+    │   ├── Expired                      410
+    │   └── TooManyRequests              429, with Retry-After
+    │       ├── QuotaExceeded            the library's own limit
+    │       └── Backlogged               the gate has more to do than it can
     ├── Unavailable                      503  infrastructure or vendor trouble; retried, alerts
     │   ├── StorageUnavailable
     │   ├── DatabaseUnavailable
@@ -31,6 +34,8 @@
     │   ├── DecoderDied              crashed, hung or out of memory; after three times the file is set apart
     │   ├── WatermarkUnusable        uploads wait until the library's mark is mended
     │   ├── ClassifierUnusable       uploads wait until the local model is mended
+    │   ├── ScannerUnavailable       uploads wait, unless MEDIAGATE_CLAMD_FAIL_CLOSED is off
+    │   ├── EvidenceKeyMissing       what was sealed cannot be opened, nor anything be sealed, until it is back
     │   ├── SchemaBehind             `/health/deep`
     │   └── QueueUnserved            `/health/deep`
     └── BrokenInvariant                  500  a bug or tampering; fails the run, named by `FailureKind`
@@ -170,6 +175,20 @@ class Expired(CallerError):
     status = 410
 
 
+class TooManyRequests(CallerError):
+    """Too much at once; send it again later."""
+
+    status = 429
+
+
+class QuotaExceeded(TooManyRequests):
+    """The library has used up what it may upload for now."""
+
+
+class Backlogged(TooManyRequests):
+    """More pictures wait than the workers get done; send it again later."""
+
+
 class Unavailable(MediagateError):
     """A part this needs does not answer at the moment; try again."""
 
@@ -211,6 +230,14 @@ class WatermarkUnusable(Unavailable):
 
 class ClassifierUnusable(Unavailable):
     """The local classifier cannot be used: mend MEDIAGATE_ONNX_*; uploads wait and try again."""
+
+
+class ScannerUnavailable(Unavailable):
+    """The malware scanner does not answer at the moment; try again."""
+
+
+class EvidenceKeyMissing(Unavailable):
+    """The key that evidence is sealed with is not here: set MEDIAGATE_EVIDENCE_KEYS and try again."""
 
 
 class SchemaBehind(Unavailable):

@@ -4,9 +4,11 @@
 Durations are seconds, sizes are bytes. Every variable is described in `docs/configuration.md`, which is made from this.
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, computed_field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mediagate.media.values import MIB, Limits
+from mediagate.media.values import MIB, LimitOverrides, Limits
 from mediagate.moderation.findings import DETECTORS, LOCAL_VENDOR
 
 Comma = Annotated[tuple[str, ...], NoDecode]
@@ -48,6 +50,7 @@ class VendorSettings(BaseModel):
     url: str = Field("", description="base URL; default: the vendor's own")
     api_key: SecretStr = Field(SecretStr(""), description="API key, token, or access key id")
     api_secret: SecretStr = Field(SecretStr(""), description="secret that goes with it, where there is one")
+    session_token: SecretStr = Field(SecretStr(""), description="AWS session token of temporary keys")
     webhook_secrets: tuple[SecretStr, ...] = Field((), description="more than one during a rotation")
     region: str = Field("us-east-1", description="AWS region")
     models: tuple[str, ...] = Field((), description="models to run, where the vendor has several")
@@ -104,6 +107,10 @@ class Settings(BaseSettings):
     max_files_per_request: int = Field(20, ge=1, description="most files of one multipart request")
     max_pixels: int = Field(64_000_000, ge=1, description="width × height × frames looked at")
     max_edge: int = Field(30_000, ge=1, description="longest edge in pixels")
+    plans: dict[str, LimitOverrides] = Field(
+        {}, description="JSON object: limits by the name of a plan, for libraries whose `limits.plan` names it"
+    )
+    max_backlog: int = Field(20_000, ge=1, description="pictures waiting for a worker from which uploads are put off")
     upload_expires: int = Field(900, ge=1, description="lifetime of a presigned upload")
 
     # Moderation vendor (generic webhook vendor)
@@ -159,6 +166,11 @@ class Settings(BaseSettings):
     cpu_slots: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="pictures worked on at once; computed: the cores"
     )
+    io_slots: int = Field(
+        default_factory=lambda: 4 * (os.cpu_count() or 1),
+        ge=1,
+        description="activities of the roles io and vendor at once, each; computed: 4 per core",
+    )
     memory_budget: int = Field(0, ge=0, description="bytes that decoded pictures may take; 0: a quarter of the RAM")
     picture_time_limit: float = Field(120, gt=0, description="after which work on one picture is stopped")
     cache_bytes: int = Field(2 * 1024 * MIB, ge=0, description="disk bytes for downloaded sources")
@@ -175,6 +187,11 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("vendors", "plans", mode="before")
+    @classmethod
+    def _parsed(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
     @field_validator("vendors")
     @classmethod
     def _named(cls, value: dict[str, VendorSettings]) -> dict[str, VendorSettings]:
@@ -184,6 +201,14 @@ class Settings(BaseSettings):
             if name in DETECTORS:
                 raise ValueError(f"{name!r} is the name of a detector of the gate's own; choose another one.")
         return value
+
+    def vendor(self, name: str) -> VendorSettings:
+        """How a vendor is dealt with; the deployment's own has the defaults unless it is one of `vendors`."""
+        return self.vendors.get(name) or VendorSettings(kind=VendorKind.GENERIC)
+
+    def kind_of(self, name: str) -> str:
+        """A vendor's wire format; `local` for the classifier."""
+        return "local" if name == LOCAL_VENDOR else self.vendor(name).kind.value
 
     @property
     def vendor_names(self) -> tuple[str, ...]:
@@ -197,14 +222,23 @@ class Settings(BaseSettings):
         return self.s3_public_url or self.s3_url
 
     @property
+    def review_time(self) -> timedelta:
+        """How long a review may take."""
+        return timedelta(seconds=self.review_deadline)
+
+    @property
     def delivery_base(self) -> str:
         """Base of the URLs that the public gets; those that need a key, and vendors', are on `public_url`."""
         return self.delivery_url or self.public_url
 
     def limits(self, overrides: Mapping[str, Any]) -> Limits:
-        """The limits of a library whose settings may override the process's own."""
+        """The limits of a library by its settings: its own, else its plan's, else the deployment's."""
         own = {"max_bytes": self.max_file_size, "max_pixels": self.max_pixels, "max_edge": self.max_edge}
-        return Limits.model_validate({**own, **overrides.get("limits", {})})
+        mine = LimitOverrides.model_validate(overrides.get("limits", {}))
+        plan = self.plans.get(mine.plan or "", LimitOverrides())
+        return Limits.model_validate(
+            {**own, **plan.model_dump(exclude_none=True), **mine.model_dump(exclude_none=True)}
+        )
 
     def require_secrets(self) -> None:
         """Say at the start, not with the first request, what a serving process cannot do without.

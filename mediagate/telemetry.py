@@ -2,10 +2,28 @@
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import structlog
 
 from mediagate.settings import Settings
+
+WRITTEN_BY_PEOPLE = frozenset({"caption", "title", "alt_text", "tags", "text", "comment"})
+"""Fields that may hold personal data, and whole blocklists."""
+
+
+def withhold_texts(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: what people wrote never gets into a log, neither as a field nor inside one."""
+    return {name: _withheld(name, value, depth=2) for name, value in line.items()}
+
+
+def _withheld(name: str, value: Any, depth: int) -> Any:
+    if name in WRITTEN_BY_PEOPLE and value is not None:
+        return f"[withheld: {len(value)} characters]" if isinstance(value, str) else "[withheld]"
+    if isinstance(value, Mapping) and depth:
+        return {key: _withheld(str(key), inner, depth - 1) for key, inner in value.items()}
+    return value
 
 
 def configure_logging(settings: Settings, *, process: str) -> None:
@@ -15,6 +33,7 @@ def configure_logging(settings: Settings, *, process: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        withhold_texts,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()

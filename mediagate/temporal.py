@@ -16,6 +16,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 DATA_CONVERTER = pydantic_data_converter
 
+HISTOGRAMS = {"moderation_request_duration_seconds": (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)}
+"""Upper bounds of buckets; those of the SDK are made for milliseconds."""
+
 
 async def connect(*, lazy: bool = False, metrics_address: str | None = None) -> Client:
     """A client of the Temporal service that the environment names.
@@ -30,7 +33,11 @@ async def connect(*, lazy: bool = False, metrics_address: str | None = None) -> 
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
     runtime = (
-        Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics_address)))
+        Runtime(
+            telemetry=TelemetryConfig(
+                metrics=PrometheusConfig(bind_address=metrics_address, histogram_bucket_overrides=HISTOGRAMS)
+            )
+        )
         if metrics_address
         else None
     )

@@ -2,20 +2,30 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import httpx
 from pydantic import SecretStr
 
+from mediagate.evidence.keys import LocalKeys
+from mediagate.malware.clamd import ClamdScanner
 from mediagate.moderation.findings import LOCAL_VENDOR
 from mediagate.notify.purging import HookPurger
 from mediagate.notify.smtp import SmtpMailer
 from mediagate.settings import Settings, VendorKind, VendorSettings
 from mediagate.storage.s3 import S3Store
+from mediagate.storage.s3_locked import S3LockedStore
 from mediagate.storage.store import S3Address
+from mediagate.vault import Vault
 from mediagate.vendors.generic import GenericVendor
+from mediagate.vendors.google_vision import GoogleVisionVendor
+from mediagate.vendors.hive import HiveVendor
 from mediagate.vendors.interface import ModerationVendor
 from mediagate.vendors.local import LocalVendor
+from mediagate.vendors.openai import OpenAIVendor
+from mediagate.vendors.rekognition import RekognitionVendor
+from mediagate.vendors.sightengine import SightengineVendor
 
 if TYPE_CHECKING:  # Pillow: not for the processes that open no pictures
     from mediagate.classifier import ClassifierConfig
@@ -30,16 +40,34 @@ PURGE_TIMEOUT = 10.0
 
 def open_store(settings: Settings) -> S3Store:
     """The object store; the caller closes it."""
-    return S3Store(
-        S3Address(
-            url=settings.s3_url,
-            public_url=settings.s3_public_url,
-            access_key=settings.s3_access_key,
-            secret_key=settings.s3_secret_key,
-            region=settings.s3_region,
-            bucket=settings.s3_bucket,
-            presign=settings.s3_presign,
-        )
+    return S3Store(_s3_address(settings, settings.s3_bucket))
+
+
+def open_vault(settings: Settings) -> Vault | None:
+    """Where evidence is sealed; None without keys. Nothing is connected; the caller closes its store.
+
+    Raises:
+        ValueError: a key is not written as it must be.
+    """
+    if not settings.evidence_keys:
+        return None
+    bucket = settings.evidence_bucket or f"{settings.s3_bucket}-evidence"
+    return Vault(
+        keys=LocalKeys(settings.evidence_keys),
+        store=S3LockedStore(_s3_address(settings, bucket)),
+        retention=timedelta(seconds=settings.evidence_retention),
+    )
+
+
+def _s3_address(settings: Settings, bucket: str) -> S3Address:
+    return S3Address(
+        url=settings.s3_url,
+        public_url=settings.s3_public_url,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key,
+        region=settings.s3_region,
+        bucket=bucket,
+        presign=settings.s3_presign,
     )
 
 
@@ -100,8 +128,57 @@ def _vendor(name: str, settings: VendorSettings, client: httpx.AsyncClient) -> M
                 webhook_secrets=settings.webhook_secrets,
                 client=client,
             )
-        case _:
-            raise ValueError(f"Vendor {name}: the wire format {settings.kind.value} is not known.")
+        case VendorKind.SIGHTENGINE:
+            return SightengineVendor(
+                name=name,
+                url=settings.url,
+                api_user=settings.api_key,
+                api_secret=settings.api_secret,
+                models=settings.models,
+                client=client,
+            )
+        case VendorKind.HIVE:
+            return HiveVendor(
+                name=name,
+                url=settings.url,
+                api_key=settings.api_key,
+                webhook_secrets=settings.webhook_secrets,
+                models=settings.models,
+                client=client,
+            )
+        case VendorKind.OPENAI:
+            return OpenAIVendor(
+                name=name, url=settings.url, api_key=settings.api_key, models=settings.models, client=client
+            )
+        case VendorKind.GOOGLE_VISION:
+            return GoogleVisionVendor(
+                name=name, url=settings.url, api_key=settings.api_key, models=settings.models, client=client
+            )
+        case VendorKind.REKOGNITION:
+            return RekognitionVendor(
+                name=name,
+                url=settings.url,
+                api_key=settings.api_key,
+                api_secret=settings.api_secret,
+                session_token=settings.session_token,
+                region=settings.region,
+                models=settings.models,
+                client=client,
+            )
+
+
+def open_scanner(settings: Settings) -> ClamdScanner | None:
+    """The malware scanner; None if there is none. Nothing is connected.
+
+    Raises:
+        ValueError: its address is not host:port.
+    """
+    if not settings.clamd:
+        return None
+    host, _, port = settings.clamd.rpartition(":")
+    if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"MEDIAGATE_CLAMD is {settings.clamd!r}: set it to host:port, as in 127.0.0.1:3310.")
+    return ClamdScanner(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 @asynccontextmanager

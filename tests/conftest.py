@@ -119,6 +119,7 @@ def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: p
             "MEDIAGATE_STATE_DIR": str(tmp_path_factory.mktemp("state")),
             "MEDIAGATE_PUBLIC_URL": "http://gate.test",
             "MEDIAGATE_CPU_SLOTS": "2",
+            "MEDIAGATE_EVIDENCE_KEYS": "",  # sealed where a test is about it
         }
     )
     store = wiring.open_store(settings)

@@ -28,15 +28,17 @@ from api.app import create_app
 from api.deps import Gate
 from db.session import Database
 from db.tables import ApiKey, Library, Media, now
+from mediagate import wiring
 from mediagate.access import api_keys
 from mediagate.access.api_keys import Scope
 from mediagate.access.delivery import DeliverySigner
 from mediagate.imaging import MemoryBudget
 from mediagate.imaging.pool import PicturePool
+from mediagate.malware.scanner import MemoryScanner
 from mediagate.media.values import MIB, Status
 from mediagate.notify.memory import MemoryMailer
 from mediagate.notify.purging import MemoryPurger
-from mediagate.settings import Settings
+from mediagate.settings import Settings, VendorKind, VendorSettings
 from mediagate.storage import keys
 from mediagate.storage.s3 import S3Store
 from mediagate.vendors.memory import MemoryVendor
@@ -253,8 +255,11 @@ async def open_world(
     skip_time: bool = False,
 ) -> AsyncIterator[World]:
     """A gate on task queues of its own. `skip_time`: its runs' timers fire as soon as nothing else is to be done."""
+    # The circuit breaker is in the database, which all worlds of a process share: no test opens it for the next one.
+    patient = VendorSettings(kind=VendorKind.GENERIC, breaker_failures=100_000)
     settings = settings.model_copy(
         update={"vendor_name": VENDOR, "admin_mails": ("admin@example.test",), "cache_dir": folder / "cache"}
+        | {"vendors": {VENDOR: patient, **settings.vendors}}
     )
     starter = TimeSkipper(client).client if skip_time else client
     flows = Flows(starter, prefix=f"t{uuid4().hex[:12]}")
@@ -262,8 +267,14 @@ async def open_world(
     signer = DeliverySigner(settings.delivery_secrets)
     token = await issue_key(db, library.id, Scope.UPLOADS_WRITE, Scope.MEDIA_READ, Scope.REVIEW_WRITE)
     app = create_app(settings)
-    app.state.gate = Gate(settings=settings, db=db, store=store, flows=flows, vendors={VENDOR: vendor}, signer=signer)
+    vault = wiring.open_vault(settings)
+    app.state.gate = Gate(
+        settings=settings, db=db, store=store, flows=flows, vendors={VENDOR: vendor}, signer=signer, vault=vault
+    )
     async with AsyncExitStack() as stack:
+        if vault:
+            stack.callback(vault.store.close)
+            await vault.store.ensure_locked_bucket()
         deps = Deps(
             settings=settings,
             db=db,
@@ -275,6 +286,8 @@ async def open_world(
             pictures=picture_pool(),
             signer=signer,
             purger=MemoryPurger() if settings.purge_url else None,
+            scanner=MemoryScanner() if settings.clamd else None,
+            vault=vault,
         )
         http = await stack.enter_async_context(
             httpx.AsyncClient(

@@ -241,6 +241,24 @@ class Flows:
         with _bounded():
             await self.client.service_client.check_health(timeout=timedelta(seconds=2))
 
+    async def backlog(self, role: names.Role) -> tuple[int, float]:
+        """Roughly how many activities wait on the role's task queue, and how many are dispatched per second.
+
+        Raises:
+            WorkflowsUnavailable: the service did not answer in time.
+        """
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=names.task_queue(self.prefix, role)),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+            report_stats=True,
+        )
+        with _bounded():
+            stats = (
+                await self.client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=2))
+            ).stats
+        return stats.approximate_backlog_count, stats.tasks_dispatch_rate
+
     async def served(self, role: names.Role) -> None:
         """Raise QueueUnserved unless a worker polls the role's task queue, WorkflowsUnavailable without an answer."""
         kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY

@@ -142,6 +142,20 @@ class FileResult(Value):
     status: Status
     objects: int = 0
     renditions: bool = Field(False, description="the library wants more pictures of it now")
+    seal: bool = Field(False, description="it is withheld for what it is: evidence is to be sealed")
+
+
+class SealInput(MediaRef):
+    """Seal the evidence of a restriction."""
+
+    round: int = Field(0, description="of the decision")
+
+
+class SealResult(Value):
+    """The record that stands; empty: nothing is sealed here."""
+
+    evidence_id: str = ""
+    seq: int = 0
 
 
 class NotifyInput(MediaRef):

@@ -70,6 +70,10 @@ FILING = Step(  # never abandoned half-way: a cancellation waits until the objec
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     ),
 )
+SEALING = Step(  # a restriction that holds already; as long as it is not sealed, `SEALING_ALERT` says so
+    Role.IO,
+    ActivityConfig(start_to_close_timeout=minutes(15), heartbeat_timeout=seconds(15), retry_policy=UNTIL_IT_WORKS),
+)
 RENDITIONS = Step(  # several large encodes, AVIF among them; the public has the JPEGs meanwhile, so uploads go first
     Role.CPU,
     ActivityConfig(
@@ -105,6 +109,8 @@ PROJECTION = LocalActivityConfig(  # short idempotent writes; beyond 10 s of bac
 SWEEP_EVERY = minutes(1)
 PURGE_ALERT = minutes(5)
 """How long a purge may take before admins are told that caches may still show the picture."""
+SEALING_ALERT = minutes(5)
+"""How long sealing evidence may take before admins are told that it is not sealed yet."""
 PURGE_AGAIN = minutes(1)
 """After which caches are purged once more: an answer that was on its way to one may have arrived after the purge."""
 UPDATE_RPC = seconds(15)

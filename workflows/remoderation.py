@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from mediagate.media.lifecycle import status_for
     from mediagate.media.values import Status, Verdict
     from mediagate.moderation.policy import Reason
-    from workflows import names, policies, reporting
+    from workflows import names, policies, reporting, sealing
     from workflows.messages import (
         DecisionInput,
         DecisionResult,
@@ -50,6 +50,8 @@ class RemoderationWorkflow:
             filed = await self._file(decision)
             if decision.verdict is not Verdict.APPROVE:
                 await self._purge(decision)
+            if filed.seal:
+                await sealing.seal(self._ref, self._job.round)
         except BaseException as error:
             await reporting.fail(self._ref, error)
             raise

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from mediagate.media.lifecycle import status_for
     from mediagate.media.values import Status
     from mediagate.moderation.policy import Reason
-    from workflows import names, policies, reporting
+    from workflows import names, policies, reporting, sealing
     from workflows.messages import (
         DecisionInput,
         DecisionResult,
@@ -100,6 +100,8 @@ class TakedownWorkflow:
         await reporting.tell(
             self._ref, "takedown", f"{filed.status.value}: {decision.reason}", occasion=str(self._takedown.round)
         )
+        if filed.seal:
+            await sealing.seal(self._ref, self._takedown.round)
         return filed.status
 
     async def _purge(self, decision: DecisionResult) -> bool:

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from mediagate.media.values import Status, Verdict
     from mediagate.moderation.findings import VendorEvent
     from mediagate.moderation.policy import Reason
-    from workflows import names, policies, reporting
+    from workflows import names, policies, reporting, sealing
     from workflows.messages import (
         AbortRequest,
         DecisionInput,
@@ -68,6 +68,8 @@ class UploadWorkflow:
             refused = await self._verify() or await self._render()
             self._decision = await (self._refuse(refused) if refused else self._moderate())
             filed = await self._file(self._decision)
+            if filed.seal:
+                await sealing.seal(self._ref)
         except BaseException as error:
             await reporting.fail(self._ref, error, batch_id=self._upload.batch_id)
             raise

@@ -7,15 +7,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api.acceptance import accept, accepted_type, check_size, start_or_owe
+from api.backpressure import spend
 from api.deps import Gate, GateDep, Uploader, library_for
 from api.forms import ReceivedFile, ReceivedForm, received_form
 from api.idempotency import HEADER, identity, once
-from api.models import MAX_CAPTION, BatchAccepted, BatchItem
+from api.models import MAX_CAPTION, BatchAccepted, BatchItem, UploadTexts
 from api.problems import told
 from db.tables import Batch, Library, Media, now
-from mediagate.errors import CallerError, Expired, Unavailable
+from mediagate.errors import CallerError, Expired, QuotaExceeded, Unavailable
 from mediagate.media.filenames import clean_filename
-from mediagate.media.values import Status
+from mediagate.media.values import Limits, Status
 from mediagate.storage import keys
 
 router = APIRouter(tags=["uploads"])
@@ -26,6 +27,11 @@ _FORM = {
     "properties": {
         "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
         "caption": {"type": "string", "maxLength": MAX_CAPTION},
+        "title": {"type": "string", "maxLength": 200},
+        "alt_text": {"type": "string", "maxLength": 1000},
+        "tags": {"type": "array", "items": {"type": "string"}, "description": "each a field, or comma-separated"},
+        "category": {"type": "string"},
+        "language": {"type": "string", "description": "BCP 47: de, pt-BR"},
     },
 }
 
@@ -38,8 +44,9 @@ _FORM = {
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
 async def upload_files(slug: str, request: Request, gate: GateDep, caller: Uploader) -> JSONResponse:
-    """Take up to 20 `files` (multipart/form-data) and a `caption` for them; one bad file never fails the others."""
+    """Take up to 20 `files` (multipart/form-data) and words for them all; one bad file never fails the others."""
     library = await library_for(gate, caller, slug)
+    await gate.backlog.check()
     async with received_form(request, max_files=gate.settings.max_files_per_request) as form:
         batch = Batch(
             id=identity(request, caller, form.fingerprint),
@@ -49,22 +56,31 @@ async def upload_files(slug: str, request: Request, gate: GateDep, caller: Uploa
         )
 
         async def take() -> BatchAccepted:
-            return await _take(gate, library, batch, form, resumable=HEADER in request.headers)
+            return await _take(gate, library, batch, form, resumable=HEADER in request.headers, trusted=caller.trusted)
 
         return await once(request, gate, caller, form.fingerprint, take, status=202)
 
 
-async def _take(gate: Gate, library: Library, batch: Batch, form: ReceivedForm, *, resumable: bool) -> BatchAccepted:
+async def _take(
+    gate: Gate, library: Library, batch: Batch, form: ReceivedForm, *, resumable: bool, trusted: bool
+) -> BatchAccepted:
     """Rows, bytes, acceptance, start, in this order: a crash leaves rows that expire together with their objects.
 
     The rows of all files are there before the first run can end, so that no batch is summed up half received. Ids come
     from the batch, whose own comes from the `Idempotency-Key`: a request that died goes on where it was.
     """
-    rows = [_row(gate, library, batch, received, form.caption, place) for place, received in enumerate(form.files)]
+    limits = gate.settings.limits(library.settings)
+    rows = [_row(gate, limits, batch, received, form.texts, place) for place, received in enumerate(form.files)]
     async with gate.db.transaction() as tx:
         if await tx.media.put_batch(batch):
-            for row in rows:
+            for place, row in enumerate(rows):
                 if isinstance(row, Media):
+                    try:
+                        await spend(tx, library, limits, row.declared_bytes)
+                    except QuotaExceeded as error:
+                        rows[place] = error
+                        continue
+                    row.trusted = trusted
                     tx.media.add(row)
                     await tx.session.flush()
                     facts = {"filename": row.filename, "bytes": row.declared_bytes}
@@ -85,22 +101,22 @@ async def _take(gate: Gate, library: Library, batch: Batch, form: ReceivedForm, 
 
 
 def _row(
-    gate: Gate, library: Library, batch: Batch, received: ReceivedFile, caption: str, place: int
+    gate: Gate, limits: Limits, batch: Batch, received: ReceivedFile, texts: UploadTexts, place: int
 ) -> Media | CallerError:
     """The item of the file at this place of the form, or why there is none."""
     try:
-        filename, content_type = clean_filename(received.filename), accepted_type(received.content_type)
-        check_size(received.size, gate.settings.limits(library.settings))
+        filename, content_type = clean_filename(received.filename), accepted_type(received.content_type, limits)
+        check_size(received.size, limits)
     except CallerError as error:
         return error
     return Media(
         id=uuid5(batch.id, str(place)),
-        library_id=library.id,
+        library_id=batch.library_id,
         batch_id=batch.id,
         filename=filename,
         content_type=content_type,
         declared_bytes=received.size,
-        caption=caption,
+        **texts.model_dump(),
         tracking_id=batch.tracking_id,
         expires_at=now() + timedelta(seconds=gate.settings.upload_expires),
     )

@@ -34,7 +34,7 @@ async def ready(gate: GateDep) -> JSONResponse:
 
 @router.get("/deep")
 async def deep(gate: GateDep) -> JSONResponse:
-    """As `ready`, and: the schema is up to date, every task queue has a worker, every vendor answers.
+    """As `ready`, and: the schema is up to date, every task queue has a worker, vendors and malware scanner answer.
 
     For people and alerts, not for a load balancer: none of these is mended by taking this process out of service.
     """
@@ -47,6 +47,8 @@ async def deep(gate: GateDep) -> JSONResponse:
     parts |= {f"worker:{role.value}": gate.flows.served(role) for role in Role}
     # An item that does not exist: the vendor answers, and takes our key.
     parts |= {f"vendor:{name}": vendor.poll(str(UUID(int=0))) for name, vendor in gate.vendors.items()}
+    if gate.scanner:
+        parts["scanner"] = gate.scanner.ping()
     return await _report(parts)
 
 

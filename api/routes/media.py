@@ -1,6 +1,7 @@
 """Media items: what is known about them, their timeline, and what people may tell their runs."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -27,9 +28,12 @@ from api.models import (
 )
 from api.pages import Limit, decode, encode
 from db.tables import Library, Media, MediaDecision, MediaVariant
-from mediagate.errors import Conflict, NotFound
+from mediagate.access import api_keys
+from mediagate.access.api_keys import Scope
+from mediagate.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from mediagate.media.lifecycle import DECIDED, WORK
 from mediagate.media.values import Status, VariantFile
+from mediagate.text.tags import normalised_tag
 from workflows.messages import AbortRequest, DecisionResult, HumanDecision, TakedownInput
 from workflows.names import workflow_id
 
@@ -37,14 +41,25 @@ router = APIRouter(tags=["media"])
 
 
 @router.get("/media/{media_id}")
-async def read_media(media_id: UUID, gate: GateDep, caller: Reader) -> MediaRead:
-    """Everything about an item. URLs of an approved item are signed and public, others need a key."""
+async def read_media(
+    media_id: UUID,
+    gate: GateDep,
+    caller: Reader,
+    redact: Annotated[bool, Query(description="false: texts as they were sent; needs review:write")] = True,
+) -> MediaRead:
+    """Everything about an item. URLs of an approved item are signed and public, others need a key.
+
+    Personal data in its texts is redacted, unless the library's text rules say otherwise.
+    """
+    if not redact and not api_keys.allows(caller.scopes, Scope.REVIEW_WRITE):
+        raise NotAllowed(f"This key lacks the scope {Scope.REVIEW_WRITE.value}, so it sees texts redacted.")
     media, library = await media_for(gate, caller, media_id)
     async with gate.db.transaction() as tx:
         variants = await tx.media.variants(media_id)
         decision = await tx.decisions.latest(media_id)
+    (summary,) = await _summaries([media], library, redact=redact)
     return MediaRead(
-        **_summary(media, library).model_dump(),
+        **summary.model_dump(),
         detail=media.detail,
         facts=media.facts,
         variants=[_variant(gate, media, library, row) for row in variants],
@@ -63,16 +78,26 @@ async def list_media(
     caller: Reader,
     status: Status | None = None,
     q: Annotated[str | None, Query(max_length=200, description="part of the file name")] = None,
+    tag: Annotated[str, Query(max_length=200, description="one that the item has")] = "",
+    category: Annotated[str, Query(max_length=200)] = "",
     cursor: str | None = None,
     limit: Limit = 50,
 ) -> MediaPage:
     """A library's items, newest first."""
     library = await library_for(gate, caller, slug)
     async with gate.db.transaction() as tx:
-        rows = await tx.media.page(library.id, status=status, q=q, after=decode(cursor), limit=limit + 1)
+        rows = await tx.media.page(
+            library.id,
+            status=status,
+            q=q,
+            after=decode(cursor),
+            limit=limit + 1,
+            tag=_as_stored("tag", tag),
+            category=_as_stored("category", category),
+        )
     page = rows[:limit]
     more = encode(page[-1].created_at, page[-1].id) if len(rows) > limit else None
-    return MediaPage(items=[_summary(row, library) for row in page], next_cursor=more)
+    return MediaPage(items=await _summaries(page, library), next_cursor=more)
 
 
 @router.get("/media/{media_id}/timeline")
@@ -180,8 +205,26 @@ def _stands(media_id: UUID, result: DecisionResult) -> DecisionStands:
     )
 
 
-def _summary(media: Media, library: Library) -> MediaSummary:
-    return MediaSummary.model_validate({**media.model_dump(), "library": library.slug})
+async def _summaries(rows: Sequence[Media], library: Library, *, redact: bool = True) -> list[MediaSummary]:
+    policy = library.texts
+
+    def shown(text: str) -> str:
+        from mediagate.text.pii import redacted
+
+        return redacted(text, policy.pii) if redact and policy.redact else text
+
+    def summary(media: Media) -> MediaSummary:
+        texts = {"caption": shown(media.caption), "title": shown(media.title), "alt_text": shown(media.alt_text)}
+        return MediaSummary.model_validate({**media.model_dump(), **texts, "library": library.slug})
+
+    return await asyncio.to_thread(lambda: [summary(row) for row in rows])
+
+
+def _as_stored(name: str, written: str) -> str | None:
+    try:
+        return normalised_tag(written) if written else None
+    except ValueError as error:
+        raise InvalidRequest(f"{name}: {error}.") from error
 
 
 def _variant(gate: Gate, media: Media, library: Library, row: MediaVariant) -> VariantRead:

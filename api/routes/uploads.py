@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api.acceptance import accept, accepted_type, check_size, start_or_owe
+from api.backpressure import spend
 from api.deps import Gate, GateDep, Uploader, library_for, media_for
 from api.idempotency import once
 from api.models import (
@@ -15,6 +16,7 @@ from api.models import (
     UploadComplete,
     UploadCreate,
     UploadCreated,
+    UploadTexts,
 )
 from db.tables import Library, Media, now
 from mediagate.access import upload_tokens
@@ -45,14 +47,18 @@ async def create_upload(
     library = await library_for(gate, caller, slug)
 
     async def create() -> UploadCreated:
-        return await _create(gate, library, body, request.state.tracking_id)
+        return await _create(gate, library, body, request.state.tracking_id, trusted=caller.trusted)
 
     return await once(request, gate, caller, await request.body(), create, status=201)
 
 
-async def _create(gate: Gate, library: Library, body: UploadCreate, tracking_id: str) -> UploadCreated:
-    filename, content_type = clean_filename(body.filename), accepted_type(body.content_type)
-    check_size(body.file_size, gate.settings.limits(library.settings))
+async def _create(
+    gate: Gate, library: Library, body: UploadCreate, tracking_id: str, *, trusted: bool
+) -> UploadCreated:
+    limits = gate.settings.limits(library.settings)
+    filename, content_type = clean_filename(body.filename), accepted_type(body.content_type, limits)
+    check_size(body.file_size, limits)
+    await gate.backlog.check()
     token = upload_tokens.issue()
     lifetime = timedelta(seconds=gate.settings.upload_expires)
     media = Media(
@@ -60,16 +66,18 @@ async def _create(gate: Gate, library: Library, body: UploadCreate, tracking_id:
         filename=filename,
         content_type=content_type,
         declared_bytes=body.file_size,
-        caption=body.caption,
+        **body.model_dump(include=set(UploadTexts.model_fields)),
         sha256=body.sha256,
         upload_token=token.digest,
         tracking_id=tracking_id,
+        trusted=trusted,
         expires_at=now() + lifetime,
     )
     presigned = await gate.store.presign_upload(
         keys.staging(str(media.id)), content_type=content_type, max_bytes=body.file_size, expires=lifetime
     )
     async with gate.db.transaction() as tx:
+        await spend(tx, library, limits, body.file_size)
         tx.media.add(media)
         await tx.session.flush()
         await tx.media.record(media.id, "created", "created", {"filename": filename, "bytes": body.file_size})

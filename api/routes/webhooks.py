@@ -42,7 +42,7 @@ def _row(event: VendorEvent, body: bytes, request: Request) -> InboxEvent:
     return InboxEvent(
         vendor=event.vendor,
         event_id=event.event_id,
-        media_id=UUID(event.media_id),
+        media_id=_id_of(event.media_id),
         event=event.model_dump(mode="json"),
         body=body,
         headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
@@ -50,10 +50,18 @@ def _row(event: VendorEvent, body: bytes, request: Request) -> InboxEvent:
     )
 
 
+def _id_of(media_id: str) -> UUID | None:
+    """None if the event names no item, or none as we do: it may be found by the vendor's reference."""
+    try:
+        return UUID(media_id)
+    except ValueError:
+        return None
+
+
 async def _pass_on(gate: Gate, row: InboxEvent) -> InboxState:
     """What is stored is safe: if the run cannot be reached now, the sweep reaches it later."""
     try:
-        return await deliver(gate.db, gate.flows, row.id)
+        return await deliver(gate.db, gate.flows, row.id, review=gate.settings.review_time)
     except Unavailable as error:
         log.warning("webhook.delivery_owed", inbox_id=str(row.id), error=error.code)
         return InboxState.STORED

@@ -1,14 +1,15 @@
 """Libraries, API keys, idempotent requests."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.tables import ApiKey, IdempotentRequest, Library, now
+from db.tables import ApiKey, DailyUse, IdempotentRequest, Library, now
 
 ABANDONED = timedelta(seconds=15)
 """A request that gave no sign of life for this long lost its process; the same key may be used again."""
@@ -45,6 +46,19 @@ class AccessRepository:
             or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now()),
         )
         return (await self._session.scalars(query)).one_or_none()
+
+    async def spend(self, library_id: UUID, day: date, *, size: int, files: int | None, bytes_: int | None) -> bool:
+        """Count an upload of `size` bytes for the day; False, and not counted, if one of the day's quotas is over.
+
+        One statement, so that uploads that come at the same time cannot use the same rest.
+        """
+        spent = insert(DailyUse).values(library_id=library_id, day=day, files=1, bytes=size)
+        total = {"files": col(DailyUse.files) + 1, "bytes": col(DailyUse.bytes) + size}
+        within = [total[name] <= most for name, most in (("files", files), ("bytes", bytes_)) if most is not None]
+        if (files is not None and files < 1) or (bytes_ is not None and size > bytes_):
+            return False
+        spent = spent.on_conflict_do_update(index_elements=["library_id", "day"], set_=total, where=and_(*within))
+        return (await self._session.execute(spent.returning(col(DailyUse.files)))).scalar() is not None
 
     async def begin_request(self, request: IdempotentRequest) -> IdempotentRequest | None:
         """Reserve an idempotency key: None if it is ours now, else the request that has it."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -127,13 +127,20 @@ class MediaRepository:
         q: str | None,
         after: tuple[datetime, UUID] | None,
         limit: int,
+        tag: str | None = None,
+        category: str | None = None,
     ) -> Sequence[Media]:
-        """Newest first, at most `limit`, those after the given position."""
+        """Newest first, at most `limit`, those after the given position. `tag`, `category`: as stored."""
         query = select(Media).where(col(Media.library_id) == library_id)
         if status:
             query = query.where(col(Media.status) == status)
         if q:
             query = query.where(col(Media.filename).icontains(q, autoescape=True))
+        # The second halves repeat what the partial indexes are limited to.
+        if tag:
+            query = query.where(col(Media.tags).contains([tag]), col(Media.tags) != text("'{}'"))
+        if category:
+            query = query.where(col(Media.category) == category, col(Media.category) != text("''"))
         if after:
             query = query.where(tuple_(col(Media.created_at), col(Media.id)) < tuple_(*after))
         query = query.order_by(col(Media.created_at).desc(), col(Media.id).desc()).limit(limit)
@@ -168,6 +175,11 @@ class MediaRepository:
             .limit(limit)
         )
         return [(row[0], row[1]) for row in (await self._session.execute(query)).all()]
+
+    async def under_way(self, library_id: UUID, *, most: int) -> int:
+        """How many of a library's uploads are accepted and not decided; counting ends at `most`."""
+        few = select(col(Media.id)).where(col(Media.library_id) == library_id, col(Media.status).in_(lifecycle.WORK))
+        return await self._session.scalar(select(func.count()).select_from(few.limit(most).subquery())) or 0
 
     async def statuses(self, media_ids: Iterable[UUID]) -> dict[UUID, Status]:
         """The status of each item that exists."""

@@ -1,16 +1,17 @@
 """Tenants, their keys, and answers that are kept for a while."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Column, ForeignKey, Index, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from db.tables.columns import created_column, json_column, time_column
 from mediagate.media.renditions import ImagePolicy
 from mediagate.media.values import WatermarkSpec
+from mediagate.text.policy import TextPolicy
 
 
 class Library(SQLModel, table=True):
@@ -20,7 +21,7 @@ class Library(SQLModel, table=True):
     slug: str = Field(unique=True, max_length=63)
     name: str = ""
     settings: dict[str, Any] = json_column()
-    """Overrides: `limits`, `watermark`, `images`, `policy`, as the values of these names; absent keys: the defaults."""
+    """Overrides: `limits`, `watermark`, `images`, `text`, `policy`, as the values of these names; else the defaults."""
     created_at: datetime = created_column()
 
     @property
@@ -29,9 +30,25 @@ class Library(SQLModel, table=True):
         return ImagePolicy.model_validate(self.settings.get("images", {}))
 
     @property
+    def texts(self) -> TextPolicy:
+        """Its rules for captions, titles and links."""
+        return TextPolicy.model_validate(self.settings.get("text", {}))
+
+    @property
     def watermark(self) -> WatermarkSpec:
         """Its mark; empty if it has none."""
         return WatermarkSpec.model_validate(self.settings.get("watermark", {}))
+
+
+class DailyUse(SQLModel, table=True):
+    """What a library announced on a day (UTC); kept for libraries with a daily quota only."""
+
+    __tablename__ = "daily_use"
+
+    library_id: UUID = Field(foreign_key="library.id", primary_key=True)
+    day: date = Field(primary_key=True)
+    files: int = Field(sa_type=BigInteger)
+    bytes: int = Field(sa_type=BigInteger)
 
 
 class ApiKey(SQLModel, table=True):

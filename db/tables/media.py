@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, Column, Identity, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from db.tables.columns import created_column, enum_column, json_column, library_column, media_column, time_column
@@ -41,11 +42,21 @@ class Media(SQLModel, table=True):
     height: int | None = None
     facts: dict[str, Any] = json_column()
     caption: str = Field(default="", sa_type=Text)
+    title: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})
+    alt_text: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": ""})
+    tags: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default="{}"), default_factory=list)
+    """Normalised by `mediagate.text.tags`."""
+    category: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Of the uploader's own list; not a category of moderation."""
+    language: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """BCP 47, of these texts, as declared."""
     master_key: str | None = None
     """Where the clean master stands; None until it is sealed."""
     backup_key: str | None = None
     upload_token: str | None = None
     """Digest of the upload token."""
+    trusted: bool = False
+    """Sent with a key that is trusted: the fast lane is open to it."""
     tracking_id: str = ""
     vendor_reference: str = ""
     run_id: str | None = None
@@ -73,6 +84,15 @@ class Media(SQLModel, table=True):
         ),
         Index("ix_media_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("ix_media_library_sha256", "library_id", "sha256"),
+        Index("ix_media_tags", "tags", postgresql_using="gin", postgresql_where=text("tags <> '{}'")),
+        Index(
+            "ix_media_category_page",
+            "library_id",
+            "category",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("category <> ''"),
+        ),
     )
 
 

@@ -25,6 +25,10 @@ class MediaDecision(SQLModel, table=True):
     policy_version: str
     reasons: list[dict[str, Any]] = json_column(list)
     findings: list[dict[str, Any]] = json_column(list)
+    risk: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    """0..1; of the policy that was in force, also where somebody else decided."""
+    rule: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """What decided; empty: not a policy."""
     decided_by: str
     note: str = Field(default="", sa_type=Text)
     created_at: datetime = created_column()
@@ -62,5 +66,25 @@ class InboxEvent(SQLModel, table=True):
     __table_args__ = (
         Index("uq_inbox_event", "vendor", "event_id", unique=True),
         Index("ix_inbox_media", "media_id"),
-        Index("ix_inbox_waiting", "received_at", postgresql_where=text("state = 'stored'")),
+        Index(
+            "ix_inbox_page",
+            "state",
+            text("received_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state <> 'delivered'"),
+        ),
+        Index(
+            "ix_inbox_vendor_page",
+            "vendor",
+            "state",
+            text("received_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("state <> 'delivered'"),
+        ),
+        Index(
+            "ix_inbox_reference",
+            "vendor",
+            text("(event ->> 'reference')"),
+            postgresql_where=text("media_id IS NULL"),
+        ),
     )

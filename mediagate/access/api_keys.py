@@ -23,9 +23,12 @@ class Scope(StrEnum):
     """What a key may do in its library. `admin` includes all others."""
 
     UPLOADS_WRITE = "uploads:write"
+    UPLOADS_TRUSTED = "uploads:trusted"
+    """Opens no route: what such a key sends may take the fast lane."""
     MEDIA_READ = "media:read"
     REVIEW_WRITE = "review:write"
     RUNS_WRITE = "runs:write"
+    EVIDENCE_READ = "evidence:read"
     ADMIN = "admin"
 
 

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MIB = 1024 * 1024
 
+MOST = 2**53 - 1
+"""The largest number that every reader of JSON keeps exactly."""
+
 
 class Value(BaseModel):
     """A frozen value that ignores fields it does not know, so that old code reads new payloads."""
@@ -60,6 +63,14 @@ class Refusal(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     ABSURD_DIMENSIONS = "absurd_dimensions"
     TOO_MANY_FRAMES = "too_many_frames"
+    MALWARE = "malware"
+    UNSCANNABLE = "unscannable"
+    """The malware scanner answers, but never with a verdict on this file."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What such a file ends with: what may be malware is set apart, not merely rejected."""
+        return Verdict.QUARANTINE if self in {Refusal.MALWARE, Refusal.UNSCANNABLE} else Verdict.REJECT
 
 
 class Limits(Value):
@@ -68,6 +79,25 @@ class Limits(Value):
     max_bytes: int = 64 * MIB
     max_pixels: int = 64_000_000
     max_edge: int = 30_000
+    types: tuple[str, ...] = Field((), description="content types that are taken; none named: all that can be read")
+    daily_files: int | None = Field(None, description="uploads per day (UTC)")
+    daily_bytes: int | None = Field(None, description="bytes announced per day (UTC)")
+    open_uploads: int | None = Field(None, description="uploads that may be under way at the same time")
+
+
+class LimitOverrides(BaseModel):
+    """What a library, or a plan, has of its own; what is None is as below it: library, plan, deployment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str | None = Field(None, max_length=63, description="of a library: the name of its plan")
+    max_bytes: int | None = Field(None, ge=1, le=MOST)
+    max_pixels: int | None = Field(None, ge=1, le=MOST)
+    max_edge: int | None = Field(None, ge=1, le=MOST)
+    types: tuple[str, ...] | None = Field(None, max_length=20)
+    daily_files: int | None = Field(None, ge=0, le=MOST)
+    daily_bytes: int | None = Field(None, ge=0, le=MOST)
+    open_uploads: int | None = Field(None, ge=1, le=MOST)
 
 
 class VariantName(StrEnum):

@@ -1,5 +1,6 @@
 """What detectors say: the events of vendors, in the one shape that every vendor's answer is brought into."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from mediagate.media.values import Value, Verdict
+from mediagate.moderation.thresholds import Threshold
 
 LOCAL_VENDOR = "onnx"
 """The name under which the local classifier (`mediagate.classifier`) speaks."""
@@ -19,6 +21,13 @@ HASH_BANKS = "banks"
 
 DETECTORS = frozenset({LOCAL_VENDOR, TEXT_DETECTOR, HASH_BANKS})
 """Who speaks from inside the gate: heard with every upload, waited for by nobody, and no name for a vendor."""
+
+RULE_DETECTORS = frozenset({TEXT_DETECTOR, HASH_BANKS})
+"""Those that apply lists and rules. What they find is no opinion: vendors, who look at other things, do not outvote it,
+and that they find nothing is no approval."""
+
+VERDICT = "verdict"
+"""The category of the finding that is a vendor's verdict."""
 
 
 class VendorVerdict(StrEnum):
@@ -64,3 +73,46 @@ class VendorEvent(Value):
     def settles(self) -> bool:
         """True if no further word of this vendor is waited for."""
         return self.final and self.verdict is not VendorVerdict.PENDING
+
+
+class Finding(Value):
+    """One thing one detector said, as it was weighed."""
+
+    vendor: str
+    category: str
+    score: float | None = None
+    verdict: VendorVerdict | None = None
+    event_id: str = ""
+    settled: bool = Field(True, description="false: not the vendor's last word, and not weighed")
+    labels: tuple[str, ...] = Field((), description="of the verdict: what the vendor calls what it sees")
+    action: Verdict | None = Field(None, description="of the verdict: what a rule of the gate's own demands")
+    calibrated: float | None = Field(None, description="the probability that the score stands for")
+    weight: float | None = Field(None, description="reliability of the vendor; 1: nothing learnt yet")
+    contribution: float | None = Field(None, description="to the log-odds of `fused`, beyond those of the prior")
+    fused: float | None = Field(None, description="probability of the category, everybody's findings taken together")
+    bounds: Threshold | None = Field(None, description="the thresholds that held for `fused`")
+
+    @property
+    def probability(self) -> float | None:
+        """Calibrated, if it was; decisions from before there was calibration have the score."""
+        return self.score if self.calibrated is None else self.calibrated
+
+
+def standing(events: Iterable[VendorEvent]) -> list[VendorEvent]:
+    """The event of each vendor that counts, in the order of the vendors' names.
+
+    Verdicts are monotone: pending < not final < final, and of two of the same rank the one that happened later
+    counts, so reordered and repeated deliveries lead to the same result.
+    """
+    best: dict[str, VendorEvent] = {}
+    for event in sorted(events, key=_rank):
+        best[event.vendor] = event
+    return [best[vendor] for vendor in sorted(best)]
+
+
+def _rank(event: VendorEvent) -> tuple[int, datetime, str, str]:
+    level = 2 if event.settles else int(event.verdict is not VendorVerdict.PENDING)
+    at = event.occurred_at if event.occurred_at.tzinfo else event.occurred_at.replace(tzinfo=UTC)
+    # Two events under one id are the sender's mistake; also then the order of delivery must not matter.
+    content = repr((event.verdict.value, sorted(event.scores.items()), event.labels, event.action))
+    return level, at, event.event_id, content

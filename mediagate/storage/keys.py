@@ -10,6 +10,11 @@
     <library>/backups/<media_id>/<sha256>
     <library>/watermarks/<sha256>                   images that the library may use as its mark
 
+In the bucket for evidence, which has object lock:
+
+    records/<library>/<media_id>/<round>            what was restricted, sealed
+    checkpoints/<chain>/<seq>-<hash>                how far a chain of records went; `seq` in 20 digits
+
 Every part is checked against a closed alphabet, so no input can leave its folder. Functions that make a key raise
 `ValueError` for a `media_id` that is not a lower-case hyphenated UUID, a library that is not a slug, or a name that is
 not known.
@@ -32,6 +37,8 @@ _MEDIA_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 _LIBRARY = re.compile(r"[a-z0-9-]{1,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RESERVED = frozenset({"staging", "work"})
+_CHAINS = frozenset({"evidence", "evidence-access"})
+_CHECKPOINT = re.compile(r"checkpoints/[a-z-]+/([0-9]{20})-([0-9a-f]{64})")
 _FOLDER = {Status.APPROVED: "approved", Status.REJECTED: "rejected", Status.QUARANTINED: "quarantine"}
 
 
@@ -87,6 +94,29 @@ def backup(library: str, media_id: str, sha256: str) -> str:
 def watermark_image(library: str, sha256: str) -> str:
     """Where an image for the library's mark is kept; the name is its content."""
     return f"{library_folder(library)}/watermarks/{_digest(sha256)}"
+
+
+def evidence(library: str, media_id: str, round_: int) -> str:
+    """Where the evidence of a restriction is sealed, in the bucket for evidence."""
+    return f"records/{library_folder(library)}/{_media_id(media_id)}/{round_:d}"
+
+
+def checkpoint(chain: str, seq: int, hash_: str) -> str:
+    """The name that says all of a checkpoint: that the chain's record `seq` had this hash."""
+    return f"{checkpoints(chain)}{seq:020d}-{_digest(hash_)}"
+
+
+def checkpoints(chain: str) -> str:
+    """The prefix of a chain's checkpoints, in order of `seq`."""
+    if chain not in _CHAINS:
+        raise ValueError(f"Not a chain of records: {chain!r}.")
+    return f"checkpoints/{chain}/"
+
+
+def parse_checkpoint(key: str) -> tuple[int, str] | None:
+    """`seq` and hash in a key made by `checkpoint`; None for anything else."""
+    match = _CHECKPOINT.fullmatch(key)
+    return (int(match[1]), match[2]) if match else None
 
 
 def media_id_of(key: str) -> str | None:

@@ -93,10 +93,12 @@ class S3Store:
     def _get_bytes(self, key: str, max_bytes: int) -> bytes:
         return b"".join(self._chunks(key, max_bytes))
 
-    async def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(
+        self, key: str, *, start: int = 0, length: int | None = None, version: str | None = None
+    ) -> AsyncIterator[bytes]:
         if length == 0:
             return
-        response = await self._run(self._open, key, start, length)
+        response = await self._run(self._open, key, start, length, version)
         loop = asyncio.get_running_loop()
         reading: asyncio.Future[bytes] | None = None
         try:
@@ -113,9 +115,9 @@ class S3Store:
             else:
                 reading.add_done_callback(lambda done: _abandon(response, done))
 
-    def _open(self, key: str, start: int, length: int | None) -> BaseHTTPResponse:
+    def _open(self, key: str, start: int, length: int | None, version: str | None = None) -> BaseHTTPResponse:
         with translated(key):
-            return self._client.get_object(self._bucket, key, offset=start, length=length or 0)
+            return self._client.get_object(self._bucket, key, offset=start, length=length or 0, version_id=version)
 
     def _chunks(self, key: str, max_bytes: int | None) -> Iterator[bytes]:
         """The whole object; for use in one thread. Raises `TooLarge` beyond `max_bytes`."""

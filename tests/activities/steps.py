@@ -18,7 +18,7 @@ from activities.verifying import Verifying
 from db.tables import MediaDecision, MediaEvent, MediaVariant, Notification
 from mediagate.media.values import Verdict
 from tests.world import World, picture
-from workflows.messages import DecisionInput, FileInput, FileResult, MediaRef, NotifyInput
+from workflows.messages import DecisionInput, FileInput, FileResult, MediaRef, NotifyInput, PollInput, SubmitInput
 
 T = TypeVar("T")
 
@@ -44,6 +44,14 @@ class Steps:
         """The input of most steps."""
         return MediaRef(media_id=media_id, library=self.world.library.slug, tracking_id="t-1")
 
+    def submission(self, media_id: str, vendor: str = "") -> SubmitInput:
+        """The input of `submit_for_moderation`."""
+        return SubmitInput(**self.ref(media_id).model_dump(), vendor=vendor)
+
+    def poll(self, media_id: str, vendor: str = "") -> PollInput:
+        """The input of `poll_vendor`."""
+        return PollInput(**self.ref(media_id).model_dump(), vendor=vendor)
+
     async def rendered(self, data: bytes | None = None) -> str:
         """An item whose pictures are made."""
         media_id = await self.world.seal(data or picture())
@@ -56,7 +64,7 @@ class Steps:
     async def submitted(self, data: bytes | None = None) -> str:
         """An item that the vendor has."""
         media_id = await self.rendered(data)
-        await perform(self.moderation.submit_for_moderation, self.ref(media_id))
+        await perform(self.moderation.submit_for_moderation, self.submission(media_id))
         return media_id
 
     async def file(self, media_id: str, verdict: Verdict = Verdict.APPROVE) -> FileResult:

@@ -20,8 +20,8 @@ Step = Callable[[Steps, str], Awaitable[Any]]
 STEPS: dict[str, Step] = {
     "verify_object": lambda steps, id_: perform(steps.verifying.verify_object, steps.ref(id_)),
     "build_variants": lambda steps, id_: perform(steps.rendering.build_variants, steps.ref(id_)),
-    "submit": lambda steps, id_: perform(steps.moderation.submit_for_moderation, steps.ref(id_)),
-    "poll": lambda steps, id_: perform(steps.moderation.poll_vendor, steps.ref(id_)),
+    "submit": lambda steps, id_: perform(steps.moderation.submit_for_moderation, steps.submission(id_)),
+    "poll": lambda steps, id_: perform(steps.moderation.poll_vendor, steps.poll(id_)),
     "decide": lambda steps, id_: perform(
         steps.projecting.record_decision, steps.decision(id_, verdict=Verdict.APPROVE, decided_by="person:ada")
     ),
@@ -105,13 +105,13 @@ class TestSubmitForModeration:
     async def test_events_that_came_before_the_receipt_are_handed_on(self, steps: Steps) -> None:
         media_id = await steps.rendered()
         await steps.world.webhook(steps.world.event(media_id, "reject"))
-        receipt = await perform(steps.moderation.submit_for_moderation, steps.ref(media_id))
+        receipt = await perform(steps.moderation.submit_for_moderation, steps.submission(media_id))
         assert [said.verdict for said in receipt.events] == [VendorVerdict.REJECT]
 
     async def test_a_decided_item_is_not_put_back_under_moderation(self, steps: Steps) -> None:
         media_id = await steps.submitted()
         await steps.file(media_id, Verdict.REJECT)
-        await perform(steps.moderation.submit_for_moderation, steps.ref(media_id))
+        await perform(steps.moderation.submit_for_moderation, steps.submission(media_id))
         assert (await steps.world.media(media_id)).status is Status.REJECTED
 
 

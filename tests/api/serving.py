@@ -32,6 +32,7 @@ def gate_of(world: World) -> Gate:
         flows=world.flows,
         vendors={VENDOR: world.vendor},
         signer=DeliverySigner(world.settings.delivery_secrets),
+        vault=world.deps.vault,
     )
 
 

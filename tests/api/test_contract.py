@@ -17,6 +17,7 @@ from workflows.names import Role
 
 SUMMARY = {
     *("id", "library", "status", "reason", "filename", "content_type", "caption", "width", "height", "bytes"),
+    *("title", "alt_text", "tags", "category", "language"),
     *("sha256", "batch_id", "tracking_id", "created_at", "updated_at"),
 }
 VARIANT = {"name", "format", "frame", "width", "height", "bytes", "quality", "sha256", "engine", "trade", "url"}

@@ -1,6 +1,7 @@
 """Files in the request itself: one bad file never fails the others."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -60,7 +61,7 @@ class TestMixedFiles:
         settings = quiet_world.settings.model_copy(update={"max_file_size": 50_000})
         gate = gate_of(quiet_world)
         parts = [("files", ("big.jpg", bytes(50_001), "image/jpeg")), ("files", ("a.jpg", picture(), "image/jpeg"))]
-        async with serving(type(gate)(**{**vars(gate), "settings": settings}), dict(quiet_world.http.headers)) as http:
+        async with serving(replace(gate, settings=settings), dict(quiet_world.http.headers)) as http:
             answer = await http.post(f"{PREFIX}/libraries/{quiet_world.library.slug}/media", files=parts)
         big, good = answer.json()["items"]
         assert (big["error"]["code"], good["status"]) == ("too_large", "accepted")
@@ -133,7 +134,7 @@ class TestLimits:
         """A gate whose direct uploads may have 1 MiB and a bit."""
         settings = quiet_world.settings.model_copy(update={"max_file_size": 1000, "max_files_per_request": 1})
         gate = gate_of(quiet_world)
-        async with serving(type(gate)(**{**vars(gate), "settings": settings}), dict(quiet_world.http.headers)) as http:
+        async with serving(replace(gate, settings=settings), dict(quiet_world.http.headers)) as http:
             yield http
 
     async def test_a_body_that_says_it_is_too_large(self, small: httpx.AsyncClient, quiet_world: World) -> None:

@@ -23,6 +23,7 @@ from mediagate.imaging.text_mark import FONT
 from mediagate.media.renditions import ImagePolicy
 from mediagate.media.values import MIB, Status, VariantName, WatermarkSpec
 from mediagate.storage import keys
+from mediagate.text.policy import TextPolicy
 from tests.api.serving import PREFIX, assert_problem, bearer, gate_of, serving
 from tests.world import World, issue_key, picture
 
@@ -91,12 +92,13 @@ class TestReading:
         assert shown == {
             "watermark": WatermarkSpec().model_dump(mode="json"),
             "images": ImagePolicy().model_dump(mode="json"),
-            "limits": deployment.model_dump(),
+            "limits": deployment.model_dump(mode="json"),
+            "text": TextPolicy().model_dump(mode="json"),
         }
 
     async def test_a_reader_may_look_and_not_touch(self, quiet_world: World) -> None:
         reader = Admin(quiet_world, await issue_key(quiet_world.db, quiet_world.library.id, Scope.MEDIA_READ))
-        assert set(await reader.read()) == {"watermark", "images", "limits"}
+        assert set(await reader.read()) == {"watermark", "images", "limits", "text"}
         for answer in (
             await reader.patch(watermark={"text": "mine"}),
             await reader.put_image(logo()),
@@ -164,7 +166,7 @@ class TestPatching:
             ({"limits": {"max_bytes": 0}}, "limits.max_bytes"),
             ({"limits": {"max_bytes": 1.5}}, "limits.max_bytes"),
             ({"limits": {"max_frames": 3}}, "limits.max_frames: Extra"),
-            ({"limits": {"max_edge": 10**9}}, "limits.max_edge: this deployment allows at most 30000"),
+            ({"limits": {"max_edge": 10**9}}, "limits.max_edge: this library may have at most 30000"),
         ],
     )
     async def test_what_is_wrong_is_named_and_nothing_changes(

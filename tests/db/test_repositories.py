@@ -24,7 +24,7 @@ QUESTIONS: dict[str, tuple[Question, str]] = {
     "variants": (lambda tx, id_: tx.media.variants(id_), "variant_pkey"),
     "final decision": (lambda tx, id_: tx.decisions.final(id_), "uq_decision_round"),
     "latest decision": (lambda tx, id_: tx.decisions.latest(id_), "uq_decision_round"),
-    "inbox: waiting": (lambda tx, _: tx.inbox.waiting(now(), 5), "ix_inbox_waiting"),
+    "inbox: waiting": (lambda tx, _: tx.inbox.waiting(now(), 5), "ix_inbox_page"),
     "inbox: of an item": (lambda tx, id_: tx.inbox.of_media(id_), "ix_inbox_media"),
     "notifications: page": (lambda tx, id_: tx.notifications.page(id_, after=None, limit=5), "ix_notification_page"),
     "notifications: unmailed": (lambda tx, _: tx.notifications.unmailed(now(), 5), "ix_notification_unmailed"),
@@ -44,6 +44,14 @@ LARGE: dict[str, tuple[Question, str]] = {
         lambda tx, id_: tx.media.page(id_, status=Status.APPROVED, q=None, after=None, limit=5),
         "ix_media_library_status_page",
     ),
+    "page by tag": (
+        lambda tx, id_: tx.media.page(id_, status=None, q=None, after=None, limit=5, tag="sunset"),
+        "ix_media_tags",
+    ),
+    "page by category": (
+        lambda tx, id_: tx.media.page(id_, status=None, q=None, after=None, limit=5, category="boats"),
+        "ix_media_category_page",
+    ),
     "search by file name": (
         lambda tx, id_: tx.media.page(id_, status=None, q="sunset", after=None, limit=5),
         "ix_media_filename",
@@ -53,10 +61,12 @@ LARGE: dict[str, tuple[Question, str]] = {
 
 MANY = """
     INSERT INTO media (id, library_id, status, reason, detail, filename, content_type, declared_bytes, facts, caption,
-                       tracking_id, vendor_reference, created_at, updated_at)
+                       tracking_id, vendor_reference, created_at, updated_at, tags, category)
     SELECT gen_random_uuid(), :library, CASE WHEN n % 50 = 0 THEN 'approved' ELSE 'rejected' END, '', '',
            md5(n::text) || '.jpg', 'image/jpeg', 1, '{}', '', '', '',
-           now() - n * interval '1 second', now()
+           now() - n * interval '1 second', now(),
+           CASE WHEN n % 50 = 1 THEN ARRAY['lake', 'sunset'] WHEN n % 2 = 0 THEN ARRAY['lake'] ELSE '{}' END,
+           CASE WHEN n % 50 = 2 THEN 'boats' WHEN n % 2 = 0 THEN 'people' ELSE '' END
     FROM generate_series(1, 5000) AS n
 """
 
@@ -80,6 +90,7 @@ class TestIndexes:
             await tx.session.execute(text(MANY), {"library": library.id})
             # What autovacuum does in time.
             await tx.session.execute(text("SELECT gin_clean_pending_list('ix_media_filename')"))
+            await tx.session.execute(text("SELECT gin_clean_pending_list('ix_media_tags')"))
             await tx.session.execute(text("ANALYZE media"))
             (plan,) = await plans(tx, statements)
             await tx.session.rollback()

@@ -7,12 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
-from activities.inbox import deliver
-from db.tables import InboxState
 from devstack.environment import whole_environment
 from mediagate import classifier
 from mediagate.classifier import Classification
@@ -36,15 +33,16 @@ def word(media_id: str, verdict: str = "approve", **scores: float) -> VendorEven
     return classifier.event(media_id, said, at=NOON)
 
 
-async def put(world: World, event: VendorEvent) -> UUID:
+async def put(world: World, event: VendorEvent) -> None:
     """Store it as the rendering does."""
     async with world.db.transaction() as tx:
-        return await tx.inbox.put_local(event)
+        await tx.inbox.put_own(event)
 
 
 async def tell(world: World, event: VendorEvent) -> None:
-    """Store it, and take it to the run at once."""
-    assert await deliver(world.db, world.flows, await put(world, event)) is InboxState.DELIVERED
+    """Store it, and hand it to the run as well."""
+    await put(world, event)
+    assert await world.flows.signal_moderation(event.media_id, event)
 
 
 class RenamedVendor(MemoryVendor):
@@ -119,7 +117,6 @@ class TestBesideAVendor:
         await runs.stage(world, media_id, Status.AWAITING_MODERATION)
         for _ in range(2):
             await tell(world, word(media_id, "reject"))
-        assert await runs.events(world, media_id, E.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) == 1
         await world.webhook(world.event(media_id))
         assert (await world.ended(media_id))["reason"] == "vendor:reject"
         (decision,) = await runs.decisions(world, media_id)

@@ -8,6 +8,7 @@ import pytest
 from devstack.environment import Given, app_environment, applied, settings_from
 from devstack.ports import USUAL
 from devstack.state import Secrets, StateDir
+from mediagate import wiring
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ class TestAppEnvironment:
         assert settings.s3_secret_key.get_secret_value() == secrets.s3_secret_key
         assert [one.get_secret_value() for one in settings.vendor_webhook_secrets] == [secrets.vendor_webhook_secret]
         assert settings.admin_mails == ("admin@example.test",)
+        assert wiring.open_vault(settings) is not None
         assert (settings.smtp_port, settings.vendor_wait, settings.state_dir) == (1025, 10, state.path)
 
     def test_what_the_user_set_wins(self, state: StateDir) -> None:
@@ -36,6 +38,7 @@ class TestAppEnvironment:
     def test_a_store_of_the_users_gets_none_of_our_keys(self, state: StateDir) -> None:
         variables = environment(state, MEDIAGATE_S3_URL="https://s3.example.test")
         assert {name for name in variables if name.startswith("MEDIAGATE_S3_")} == {"MEDIAGATE_S3_URL"}
+        assert "MEDIAGATE_EVIDENCE_KEYS" not in variables
 
     def test_an_empty_variable_counts_as_unset(self, state: StateDir) -> None:
         variables = environment(state, MEDIAGATE_DATABASE_URL="", TEMPORAL_ADDRESS="")

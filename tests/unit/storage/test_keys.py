@@ -33,6 +33,8 @@ class TestSpelling:
             (keys.filed("demo", Status.QUARANTINED, MEDIA_ID, "source"), f"demo/media/quarantine/{MEDIA_ID}/source"),
             (keys.backup("demo", MEDIA_ID, SHA256), f"demo/backups/{MEDIA_ID}/{SHA256}"),
             (keys.watermark_image("demo", SHA256), f"demo/watermarks/{SHA256}"),
+            (keys.evidence("demo", MEDIA_ID, 1), f"records/demo/{MEDIA_ID}/1"),
+            (keys.checkpoint("evidence", 7, SHA256), f"checkpoints/evidence/{7:020}-{SHA256}"),
         ],
     )
     def test_is_fixed(self, key: str, expected: str) -> None:
@@ -130,3 +132,23 @@ class TestAnything:
         made += [keys.staging(media_id), keys.master(library, media_id), keys.backup(library, media_id, SHA256)]
         made.append(keys.watermark_image(library, SHA256))
         assert len(set(made)) == len(made)
+
+
+class TestCheckpoints:
+    @given(
+        st.sampled_from(["evidence", "evidence-access"]), st.integers(1, 2**63 - 1), st.binary(min_size=32, max_size=32)
+    )
+    def test_the_name_says_all(self, chain: str, seq: int, digest: bytes) -> None:
+        key = keys.checkpoint(chain, seq, digest.hex())
+        assert key.startswith(keys.checkpoints(chain))
+        assert keys.parse_checkpoint(key) == (seq, digest.hex())
+
+    @pytest.mark.parametrize("key", ["", "checkpoints/evidence/7-ab", f"records/demo/{MEDIA_ID}/1"])
+    def test_anything_else_is_none(self, key: str) -> None:
+        assert keys.parse_checkpoint(key) is None
+
+    def test_no_other_chain_and_no_other_hash(self) -> None:
+        with pytest.raises(ValueError, match="chain of records"):
+            keys.checkpoints("../evidence")
+        with pytest.raises(ValueError, match="SHA-256"):
+            keys.checkpoint("evidence", 1, "x")

@@ -1,0 +1,126 @@
+"""Evidence of restrictions, its access log, legal holds."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.tables import EvidenceAccess, EvidenceRecord, LegalHold, now
+from mediagate.evidence.chain import START, Chain, Link, hash_of
+from mediagate.evidence.keys import WrappedKey
+
+Row = TypeVar("Row", EvidenceRecord, EvidenceAccess)
+
+
+class EvidenceRepository:
+    """Evidence of restrictions, its access log, legal holds."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    # The chains
+
+    async def lock(self, chain: Chain) -> None:
+        """Let nobody else put a record into a chain until this transaction ends, so that it never forks."""
+        # A lock of its own, because a chain that is still empty has no row to lock.
+        await self._session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:chain, 0))"), {"chain": f"chain:{chain.value}"}
+        )
+
+    async def append(self, row: Row) -> Row:
+        """Put a record at the end of its chain, with its place and hash; the chain stays locked until the commit."""
+        await self.lock(row.chain)
+        head = await self.head(type(row))
+        row.seq, row.prev_hash = head.seq + 1, head.hash
+        row.hash = hash_of(row.chain, row.fields, row.prev_hash)
+        self._session.add(row)
+        await self._session.flush()
+        return row
+
+    async def head(self, table: type[Row]) -> Link:
+        """The last record; `START` if there is none."""
+        query = select(table).order_by(col(table.seq).desc()).limit(1)
+        row = (await self._session.scalars(query)).one_or_none()
+        return row.link if row else START
+
+    async def after(self, table: type[Row], seq: int, *, limit: int) -> Sequence[Row]:
+        """The next records of a chain."""
+        query = select(table).where(col(table.seq) > seq).order_by(col(table.seq)).limit(limit)
+        return (await self._session.scalars(query)).all()
+
+    # Evidence
+
+    async def get(self, evidence_id: UUID) -> EvidenceRecord | None:
+        """One record."""
+        return await self._session.get(EvidenceRecord, evidence_id)
+
+    async def of_round(self, media_id: UUID, round_: int) -> EvidenceRecord | None:
+        """The record of one restriction."""
+        query = select(EvidenceRecord).where(
+            col(EvidenceRecord.media_id) == media_id, col(EvidenceRecord.round) == round_
+        )
+        return (await self._session.scalars(query)).one_or_none()
+
+    async def of_media(self, media_id: UUID) -> Sequence[EvidenceRecord]:
+        """Every record about an item."""
+        query = select(EvidenceRecord).where(col(EvidenceRecord.media_id) == media_id)
+        return (await self._session.scalars(query.order_by(col(EvidenceRecord.round)))).all()
+
+    async def page(
+        self, library_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[EvidenceRecord]:
+        """Those of a library, newest first, after the given position."""
+        query = select(EvidenceRecord).where(col(EvidenceRecord.library_id) == library_id)
+        if after:
+            query = query.where(tuple_(col(EvidenceRecord.sealed_at), col(EvidenceRecord.id)) < tuple_(*after))
+        query = query.order_by(col(EvidenceRecord.sealed_at).desc(), col(EvidenceRecord.id).desc()).limit(limit)
+        return (await self._session.scalars(query)).all()
+
+    async def wrap_anew(self, record: EvidenceRecord, wrapped: WrappedKey) -> bool:
+        """Take the place of the wrapped key that the record was read with; False if that is another one by now."""
+        change = (
+            update(EvidenceRecord)
+            .where(col(EvidenceRecord.id) == record.id, col(EvidenceRecord.wrapped_key) == record.wrapped_key)
+            .values(key_id=wrapped.key_id, wrapped_key=wrapped.blob)
+            .returning(col(EvidenceRecord.id))
+        )
+        return (await self._session.execute(change)).scalar() is not None
+
+    async def accesses(
+        self, evidence_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[EvidenceAccess]:
+        """Who opened a record, newest first, after the given position."""
+        query = select(EvidenceAccess).where(col(EvidenceAccess.evidence_id) == evidence_id)
+        if after:
+            query = query.where(tuple_(col(EvidenceAccess.at), col(EvidenceAccess.id)) < tuple_(*after))
+        query = query.order_by(col(EvidenceAccess.at).desc(), col(EvidenceAccess.id).desc()).limit(limit)
+        return (await self._session.scalars(query)).all()
+
+    # Legal holds
+
+    async def hold(self, media_id: UUID) -> LegalHold | None:
+        """The hold that is on an item."""
+        query = select(LegalHold).where(col(LegalHold.media_id) == media_id, col(LegalHold.released_at).is_(None))
+        return (await self._session.scalars(query)).one_or_none()
+
+    async def held(self, media_ids: Sequence[UUID]) -> set[UUID]:
+        """Which of these items are on hold."""
+        query = select(col(LegalHold.media_id)).where(
+            col(LegalHold.media_id).in_(media_ids), col(LegalHold.released_at).is_(None)
+        )
+        return set((await self._session.scalars(query)).all())
+
+    async def place_hold(self, hold: LegalHold) -> LegalHold:
+        """Put an item on hold, whose row the caller has locked; a hold that is on it already stands, and comes back."""
+        standing = await self.hold(hold.media_id)
+        if standing is None:
+            self._session.add(hold)
+        return standing or hold
+
+    def release_hold(self, hold: LegalHold, *, by: str, reason: str) -> None:
+        """End a hold with the commit."""
+        hold.released_by, hold.release_reason, hold.released_at = by, reason, now()
