@@ -32,6 +32,7 @@ from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from workflows.client import Flows
 from workflows.names import DEFAULT_PREFIX, Role, task_queue, vendor_queue
+from workflows.policy_run import PolicyRunWorkflow
 from workflows.remoderation import RemoderationWorkflow
 from workflows.renditions import RebuildWorkflow, RenditionWorkflow
 from workflows.sweep import SweepWorkflow
@@ -43,6 +44,7 @@ log = structlog.get_logger()
 WORKFLOWS = (
     UploadWorkflow,
     RemoderationWorkflow,
+    PolicyRunWorkflow,
     TakedownWorkflow,
     RenditionWorkflow,
     RebuildWorkflow,

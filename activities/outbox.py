@@ -26,8 +26,8 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
         WorkflowsUnavailable: the start is still owed; the sweep pays it.
         DatabaseUnavailable: the run exists, the note is missing; the sweep finds the run and writes it.
     """
-    policy = Policy.model_validate(library.settings.get("policy", {}))
     async with db.transaction() as tx:
+        policy = (await tx.policies.active(library)).live
         under_way = await tx.media.under_way(library.id, most=policy.lanes.bulk_from + 1)
     lane = lane_of(policy.lanes, size=media.bytes or 0, trusted=media.trusted, open_uploads=under_way - 1)
     upload = UploadInput(

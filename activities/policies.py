@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from mediagate.errors import NotFound
 from mediagate.moderation import documents
 from mediagate.moderation.lanes import Lane, lane_of
 from mediagate.moderation.policy import Decision, Policy, Subject, decide
@@ -146,8 +147,6 @@ def differences(old: Policy, new: Policy) -> tuple[str, ...]:
 
 
 async def _locked(tx: Transaction, slug: str) -> Library:
-    from mediagate.errors import NotFound
-
     library = await tx.access.library(slug, lock=True)
     if library is None:
         raise NotFound("There is no library with this name.")

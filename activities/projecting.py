@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from temporalio import activity
 
+from activities.policies import Case, decide_case, shadow
 from mediagate.media.lifecycle import DECIDED, status_for
 from mediagate.media.values import Status, Verdict
-from mediagate.moderation.policy import Decision, Policy, Reason, decide
+from mediagate.moderation.policy import Decision, Finding, Policy, Reason
+from mediagate.moderation.reliability import lesson
 from workflows.messages import DecisionInput, DecisionResult, FailureInput
 
 if TYPE_CHECKING:
     from activities.deps import Deps
-    from db.tables import MediaDecision
-    from mediagate.moderation.findings import VendorEvent
+    from db.session import Transaction
+    from db.tables import Library, Media, MediaDecision
 
 
 class Projecting:
@@ -30,32 +31,16 @@ class Projecting:
         """Take and store a decision. Idempotent: the first final decision of a round stands and is returned.
 
         One of a later round that withholds the item closes its row at once: what was public is so no more, whatever
-        becomes of its files.
+        becomes of its files. With the first final one people's verdicts teach how far vendors are trusted.
         """
-        from db.tables import MediaDecision  # SQLAlchemy: not for what only imports the workflow
-
         media_id = UUID(job.media_id)
         async with self._deps.db.transaction() as tx:
             await tx.media.get(media_id, lock=True)
             media, library = await tx.media.with_library(media_id)
             standing = await tx.decisions.final(media_id, round_=job.round)
+            news = standing is None
             if standing is None:
-                policy = Policy.model_validate(library.settings.get("policy", {}))
-                events = await tx.inbox.heard(media_id) if job.from_inbox else job.events
-                taken = _decision(job, policy, events)
-                standing = await tx.decisions.record(
-                    MediaDecision(
-                        media_id=media_id,
-                        round=job.round,
-                        final=taken.verdict is not Verdict.REVIEW,
-                        verdict=taken.verdict.value,
-                        policy_version=taken.policy_version,
-                        reasons=[reason.model_dump(mode="json") for reason in taken.reasons],
-                        findings=[finding.model_dump(mode="json") for finding in taken.findings],
-                        decided_by=job.decided_by,
-                        note=job.note,
-                    )
-                )
+                standing = await _decide(tx, media, library, job)
             result = _result(standing)
             if not standing.final:
                 await tx.media.move(media, Status.IN_REVIEW, reason=result.reason)
@@ -67,6 +52,14 @@ class Projecting:
                 "decided",
                 {"verdict": standing.verdict, "by": standing.decided_by, "reasons": standing.reasons},
             )
+            if news and standing.final:
+                taught = lesson(
+                    map(Finding.model_validate, standing.findings),
+                    result.verdict,
+                    decided_by=standing.decided_by,
+                    reason=result.reason,
+                )
+                await tx.policies.teach(library.id, taught)
         return result
 
     @activity.defn
@@ -83,16 +76,44 @@ class Projecting:
             await tx.media.record(media.id, key, "failed", {"kind": job.kind, "detail": job.detail})
 
 
-def _decision(job: DecisionInput, policy: Policy, events: Sequence[VendorEvent]) -> Decision:
-    """What the policy says of the events, with another's verdict in its place where there is one."""
-    decided = decide(policy, events)
+async def _decide(tx: Transaction, media: Media, library: Library, job: DecisionInput) -> MediaDecision:
+    """What the live policy says, or what somebody else decided in its place, stored; and what the shadow says."""
+    from db.tables import MediaDecision  # SQLAlchemy: not for what only imports the workflow
+
+    # What opens a later round need not have heard what was said in earlier ones.
+    events = await tx.inbox.heard(media.id) if job.from_inbox or job.round else job.events
+    case, active = Case(media, library, events, job.lane), await tx.policies.active(library)
+    by_policy = await decide_case(tx, case, active.live)
+    taken = _decision(job, active.live, by_policy)
+    standing = await tx.decisions.record(
+        MediaDecision(
+            media_id=media.id,
+            round=job.round,
+            final=taken.verdict is not Verdict.REVIEW,
+            verdict=taken.verdict.value,
+            policy_version=taken.policy_version,
+            reasons=[reason.model_dump(mode="json") for reason in taken.reasons],
+            findings=[finding.model_dump(mode="json") for finding in taken.findings],
+            risk=taken.risk,
+            rule=taken.rule,
+            decided_by=job.decided_by,
+            note=job.note,
+        )
+    )
+    if active.shadow and taken is by_policy:
+        await shadow(tx, case, active.shadow, by_policy, round_=job.round)
+    return standing
+
+
+def _decision(job: DecisionInput, policy: Policy, by_policy: Decision) -> Decision:
+    """The policy's, with another's verdict in its place where there is one."""
+    if not (job.verdict or job.deadline_passed):
+        return by_policy
+    verdict = policy.after_deadline if job.deadline_passed else job.verdict
+    others = {"verdict": verdict, "reasons": job.reasons, "rule": ""}
     if job.policy_version:
-        decided = decided.model_copy(update={"policy_version": job.policy_version})
-    if job.deadline_passed:
-        return decided.model_copy(update={"verdict": policy.after_deadline, "reasons": job.reasons})
-    if job.verdict:
-        return decided.model_copy(update={"verdict": job.verdict, "reasons": job.reasons})
-    return decided
+        others["policy_version"] = job.policy_version
+    return by_policy.model_copy(update=others)
 
 
 def _result(row: MediaDecision) -> DecisionResult:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from temporalio import activity
 
+from activities.policies import Case, decide_by_live
 from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Verdict
-from mediagate.moderation.policy import Policy, Reason, decide
+from mediagate.moderation.policy import Reason
 from mediagate.moderation.remoderation import follow_up
 from workflows.messages import MediaRef, RemoderateInput
 
@@ -46,11 +47,9 @@ async def reconsider(db: Database, flows: Flows, media_id: UUID, *, review: time
     async with db.transaction() as tx:
         media, library = await tx.media.with_library(media_id)
         standing = await tx.decisions.latest(media_id)
-        events = await tx.inbox.heard(media_id)
-    if standing is None or not standing.final or media.status not in DECIDED:
-        return False
-    policy = Policy.model_validate(library.settings.get("policy", {}))
-    wanted = decide(policy, events)
+        if standing is None or not standing.final or media.status not in DECIDED:
+            return False
+        wanted = await decide_by_live(tx, Case(media, library, await tx.inbox.heard(media_id)))
     verdict = follow_up(Verdict(standing.verdict), standing.decided_by, wanted.verdict)
     if verdict is None:
         return False

@@ -8,6 +8,7 @@ from activities.evidence import Evidence
 from activities.filing import Filing
 from activities.moderation import Moderation
 from activities.notifying import Notifying
+from activities.policy_runs import PolicyRuns
 from activities.projecting import Projecting
 from activities.purging import Purging
 from activities.reconsidering import Reconsidering
@@ -23,9 +24,9 @@ def build_activities(deps: Deps) -> Mapping[Role, list[Callable[..., Any]]]:
     verifying, rendering, moderation = Verifying(deps), Rendering(deps), Moderation(deps)
     filing, notifying, projecting = Filing(deps), Notifying(deps), Projecting(deps)
     sweeping, renditions, purging = Sweeping(deps, notifying), Renditions(deps), Purging(deps)
-    reconsidering = Reconsidering(deps)
+    reconsidering, policy_runs = Reconsidering(deps), PolicyRuns(deps)
     return {
-        Role.FLOW: [projecting.record_decision, projecting.record_failure],
+        Role.FLOW: [projecting.record_decision, projecting.record_failure, policy_runs.record_policy_run],
         Role.IO: [
             verifying.verify_object,
             filing.file_media,
@@ -35,6 +36,8 @@ def build_activities(deps: Deps) -> Mapping[Role, list[Callable[..., Any]]]:
             sweeping.sweep,
             renditions.find_stale,
             reconsidering.reconsider_decision,
+            policy_runs.preview_policy,
+            policy_runs.take_run_items,
         ],
         Role.CPU: [rendering.build_variants, renditions.build_renditions],
         Role.VENDOR: [moderation.submit_for_moderation, moderation.poll_vendor],

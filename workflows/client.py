@@ -5,7 +5,7 @@ and leave the rest to the sweep.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -44,10 +44,13 @@ from workflows.messages import (
     AbortRequest,
     DecisionResult,
     HumanDecision,
+    PolicyRunInput,
+    PolicyRunProgress,
     RebuildInput,
     RebuildResult,
     RemoderateInput,
     RenditionInput,
+    RunOrder,
     SweepInput,
     TakedownInput,
     UploadInput,
@@ -59,6 +62,7 @@ REBUILD_WORKFLOW = "RebuildWorkflow"
 SWEEP_WORKFLOW = "SweepWorkflow"
 TAKEDOWN_WORKFLOW = "TakedownWorkflow"
 REMODERATION_WORKFLOW = "RemoderationWorkflow"
+POLICY_RUN_WORKFLOW = "PolicyRunWorkflow"
 
 
 class Flows:
@@ -172,6 +176,41 @@ class Flows:
                 priority=policies.priority_of(Lane.SLOW, job.library),
                 rpc_timeout=policies.START_RPC,
             )
+
+    async def start_policy_run(self, job: PolicyRunInput) -> None:
+        """Start the run whose row is there; once whatever happens.
+
+        Raises:
+            WorkflowsUnavailable: the service did not answer in time; the start may or may not have happened.
+        """
+        with suppress(WorkflowAlreadyStartedError), _bounded():
+            await self.client.start_workflow(
+                POLICY_RUN_WORKFLOW,
+                job,
+                id=names.policy_run_id(job.run_id),
+                task_queue=names.task_queue(self.prefix, names.Role.FLOW),
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                search_attributes=TypedSearchAttributes([SearchAttributePair(names.LIBRARY, job.library)]),
+                static_summary=_plain(f"{job.mode.value} of a policy in {job.library}, by {job.actor}"),
+                priority=policies.priority_of(Lane.BULK, job.library),
+                rpc_timeout=policies.START_RPC,
+            )
+
+    async def order_policy_run(self, run_id: str, order: str, actor: str) -> PolicyRunProgress:
+        """`confirm`, `pause`, `resume` or `cancel` a run.
+
+        Raises:
+            Conflict: the run is not at a point where that is possible.
+            NotFound: it has ended, or was never started.
+            WorkflowsUnavailable: no answer in time; look at the run again.
+        """
+        handle = self.client.get_workflow_handle(names.policy_run_id(run_id))
+        with _answered(), _bounded(about_a_run=True):
+            progress: PolicyRunProgress = await handle.execute_update(
+                order, RunOrder(actor=actor), result_type=PolicyRunProgress, rpc_timeout=policies.UPDATE_RPC
+            )
+            return progress
 
     async def decide(self, media_id: str, decision: HumanDecision) -> DecisionResult:
         """A person's verdict. Raises Conflict if no review is open, NotFound without a run, WorkflowsUnavailable."""

@@ -60,6 +60,11 @@ def remoderation_id(media_id: str) -> str:
     return f"remoderation-{media_id}"
 
 
+def policy_run_id(run_id: str) -> str:
+    """`policy-run-<run id>`."""
+    return f"policy-run-{run_id}"
+
+
 def sweep_schedule_id(prefix: str) -> str:
     """`media-sweep`."""
     return f"{prefix}-sweep"

@@ -84,6 +84,7 @@ RENDITIONS = Step(  # several large encodes, AVIF among them; the public has the
     ),
 )
 RECONSIDERING = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
+POLICY_PAGE = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(2), retry_policy=UNTIL_IT_WORKS))
 STALE_PAGE = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
 PURGE = Step(  # as long as caches may show what was taken down, trying goes on; an alert says so after `PURGE_ALERT`
     Role.IO, ActivityConfig(start_to_close_timeout=seconds(30), retry_policy=UNTIL_IT_WORKS)
@@ -113,6 +114,8 @@ SEALING_ALERT = minutes(5)
 """How long sealing evidence may take before admins are told that it is not sealed yet."""
 PURGE_AGAIN = minutes(1)
 """After which caches are purged once more: an answer that was on its way to one may have arrived after the purge."""
+RUN_PAUSED = timedelta(days=30)
+"""A run of a policy that is paused for longer ends as cancelled."""
 UPDATE_RPC = seconds(15)
 """How long an API request waits for the outcome of an update."""
 START_RPC = seconds(5)

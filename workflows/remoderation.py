@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         RemoderateInput,
         RemoderateResult,
         RenditionInput,
+        SettleReview,
     )
     from workflows.renditions import RenditionWorkflow
 
@@ -39,6 +40,7 @@ class RemoderationWorkflow:
         self._job = job
         self._ref = MediaRef(media_id=job.media_id, library=job.library, tracking_id=job.tracking_id)
         self._human: HumanDecision | None = None
+        self._settled: SettleReview | None = None
         self._in_review = False
         self._decision: DecisionResult | None = None
 
@@ -78,6 +80,11 @@ class RemoderationWorkflow:
         if decision.verdict is Verdict.REVIEW:
             raise ApplicationError("A person decides: approve, reject or quarantine.", type="InvalidRequest")
 
+    @workflow.signal
+    def settle(self, settled: SettleReview) -> None:
+        """Ends the review that is open, unless a person did; without one nothing happens."""
+        self._settled = self._settled or settled
+
     async def _decide(self) -> DecisionResult:
         job = self._job
         reasons = job.reasons or ((Reason(code=job.cause),) if job.verdict else ())
@@ -98,7 +105,7 @@ class RemoderationWorkflow:
         telling = asyncio.gather(self._tell("review_due", opened.reason), self._purge(opened))
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._human is not None,
+                lambda: self._human is not None or self._settled is not None,
                 timeout=max(due - workflow.now(), timedelta(0)),
                 timeout_summary="review deadline",
             )
@@ -107,6 +114,11 @@ class RemoderationWorkflow:
             reason = Reason(code=self._human.reason or "person", detail=self._human.note)
             by = f"person:{self._human.reviewer}"
             return await self._record(self._human.verdict, (reason,), by=by, note=self._human.note)
+        if self._settled:
+            taken_back = self._settled
+            return await self._record(
+                taken_back.verdict, taken_back.reasons, by=taken_back.cause, policy_version=taken_back.policy_version
+            )
         late = Reason(code="review_deadline", detail="No person decided before the deadline.")
         return await self._record(None, (late,), by="deadline", deadline_passed=True)
 
@@ -118,6 +130,7 @@ class RemoderationWorkflow:
         by: str,
         note: str = "",
         deadline_passed: bool = False,
+        policy_version: str = "",
     ) -> DecisionResult:
         return await workflow.execute_local_activity_method(
             Projecting.record_decision,
@@ -129,7 +142,7 @@ class RemoderationWorkflow:
                 reasons=reasons,
                 decided_by=by,
                 note=note,
-                policy_version=self._job.policy_version,
+                policy_version=policy_version or self._job.policy_version,
                 deadline_passed=deadline_passed,
             ),
             **policies.PROJECTION,

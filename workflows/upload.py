@@ -239,6 +239,7 @@ class UploadWorkflow:
             DecisionInput(
                 **self._ref.model_dump(),
                 events=self._vendor.events,
+                lane=self._upload.lane,
                 verdict=verdict,
                 reasons=(reason,) if reason else (),
                 decided_by=by,

@@ -32,7 +32,8 @@ async def check_text(slug: str, body: TextCheck, gate: GateDep, caller: Reader) 
     texts: dict[str, str] = {body.kind: body.text}
     found = await examine(texts, rules, language=language)
     said = event("", texts, found, rules, at=datetime.now(UTC))
-    policy = Policy.model_validate(library.settings.get("policy", {}))
+    async with gate.db.transaction() as tx:
+        policy = (await tx.policies.active(library)).live
     decision = _decided(policy, [said] if said else [])
     return TextChecked(
         verdict=decision.verdict,

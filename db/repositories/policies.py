@@ -13,6 +13,7 @@ from sqlmodel import col
 from db.tables import (
     Library,
     LibraryPolicy,
+    Media,
     MediaDecision,
     PolicyChange,
     PolicyRun,
@@ -79,13 +80,6 @@ class PolicyRepository:
         await self._session.flush()
         self._session.add(_change(policy, "", by=policy.created_by, note=policy.note))
         return policy
-
-    async def get(self, policy_id: UUID) -> LibraryPolicy:
-        """One version. Raises NotFound."""
-        found = await self._session.get(LibraryPolicy, policy_id)
-        if found is None:
-            raise NotFound("There is no policy with this id.")
-        return found
 
     async def numbered(self, library_id: UUID, number: int) -> LibraryPolicy:
         """The library's policy of that number. Raises NotFound."""
@@ -225,6 +219,18 @@ class PolicyRepository:
             raise NotFound("There is no run of a policy with this id.")
         return found
 
+    async def run_with_policy(self, run_id: UUID) -> tuple[PolicyRun, Library, LibraryPolicy]:
+        """One run, whose it is, and its policy. Raises NotFound."""
+        query = (
+            select(PolicyRun, Library, LibraryPolicy)
+            .join(Library, col(Library.id) == col(PolicyRun.library_id))
+            .join(LibraryPolicy, col(LibraryPolicy.id) == col(PolicyRun.policy_id))
+        )
+        row = (await self._session.execute(query.where(col(PolicyRun.id) == run_id))).one_or_none()
+        if row is None:
+            raise NotFound("There is no run of a policy with this id.")
+        return row[0], row[1], row[2]
+
     async def runs(self, library_id: UUID, *, after: Position | None, limit: int) -> Sequence[PolicyRun]:
         """A library's runs, newest first."""
         query = select(PolicyRun).where(col(PolicyRun.library_id) == library_id)
@@ -250,6 +256,20 @@ class PolicyRepository:
             query = query.where(tuple_(col(PolicyRunItem.at), col(PolicyRunItem.media_id)) < tuple_(*after))
         query = query.order_by(col(PolicyRunItem.at).desc(), col(PolicyRunItem.media_id).desc()).limit(limit)
         return (await self._session.scalars(query)).all()
+
+    async def items_with_media(
+        self, run_id: UUID, state: ItemState, *, after: Position | None, limit: int
+    ) -> Sequence[tuple[PolicyRunItem, Media]]:
+        """Those in one state, with what they are about."""
+        query = (
+            select(PolicyRunItem, Media)
+            .join(Media, col(Media.id) == col(PolicyRunItem.media_id))
+            .where(col(PolicyRunItem.run_id) == run_id, col(PolicyRunItem.state) == state)
+        )
+        if after:
+            query = query.where(tuple_(col(PolicyRunItem.at), col(PolicyRunItem.media_id)) < tuple_(*after))
+        query = query.order_by(col(PolicyRunItem.at).desc(), col(PolicyRunItem.media_id).desc()).limit(limit)
+        return [(row[0], row[1]) for row in (await self._session.execute(query)).all()]
 
     async def settle_item(self, run_id: UUID, media_id: UUID, *states: ItemState, **values: Any) -> None:
         """Note what became of an item that is in one of these states; in another one it stays as it is."""

@@ -37,6 +37,8 @@ class VendorVerdict(StrEnum):
     APPROVE = "approve"
     REVIEW = "review"
     REJECT = "reject"
+    SCORED = "scored"
+    """It has no verdict of its own: what its scores lead to is the policy's to say."""
 
 
 class VendorEvent(Value):

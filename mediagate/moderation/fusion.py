@@ -7,9 +7,9 @@ to less than 1, the prior makes up for the rest.
     logit p    = logit(prior) + Σ share(v) · (logit p(v) - logit(prior))
 
 Genest, Zidek: Combining probability distributions, a critique and an annotated bibliography, 1986
-(https://doi.org/10.1214/ss/1177013825); a review is https://arxiv.org/abs/1502.04206. Weights that add up to one make it
-externally Bayesian, and vendors that learnt from the same pictures do not make each other surer, as they would if their
-evidence were added up. So one vendor with the prior weight is taken at its word exactly.
+(https://doi.org/10.1214/ss/1177013825); a review is https://arxiv.org/abs/1502.04206. Weights that add up to one make
+it externally Bayesian, and vendors that learnt from the same pictures do not make each other surer, as they would if
+their evidence were added up. So one vendor with the prior weight is taken at its word exactly.
 
 Not pooled: categories in `SEVERE`, where the highest score counts, and what the gate's own lists and rules found.
 """

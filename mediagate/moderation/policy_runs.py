@@ -19,6 +19,8 @@ MOST_DRY_RUN = 5_000
 """Items that a dry-run looks at."""
 MOST_AT_ONCE = 500
 """Items of a dry-run that is answered at once."""
+MOST_RUN_AT_ONCE = 50
+"""Items that a run decides anew at the same time."""
 
 GATE = "gate"
 """Who refuses files at the door."""

@@ -86,7 +86,8 @@ def by_thresholds(evidence: Evidence, bounds_of: Bounds, fusion: Fusion) -> Outc
     trusted = {e.vendor for e in words if evidence.words[e.vendor].value >= fusion.credible}
     rejecting = [e for e in words if e.verdict is VendorVerdict.REJECT and e.vendor in trusted]
     approving = [e for e in words if e.verdict is VendorVerdict.APPROVE and e.vendor in trusted]
-    unsure = [_said(e) for e in words if e.verdict is not VendorVerdict.APPROVE and e not in rejecting]
+    content = (VendorVerdict.APPROVE, VendorVerdict.SCORED)
+    unsure = [_said(e) for e in words if e.verdict not in content and e not in rejecting]
     unanimous = bool(words) and all(event.verdict is VendorVerdict.APPROVE for event in words)
 
     high: list[Reason] = []

@@ -13,9 +13,9 @@ from mediagate.moderation.findings import VendorEvent, VendorVerdict
 from mediagate.vendors.interface import Capabilities, ReadCopy, Submission, SubmissionReceipt
 
 UNSURE_AT = 0.5
-"""From this score on, a vendor that only scores is taken to ask for a person; how much is too much, a policy says."""
+"""From this score on, what a vendor saw is among the labels of its word."""
 
-_SEVERITY = (VendorVerdict.APPROVE, VendorVerdict.REVIEW, VendorVerdict.REJECT)
+_SEVERITY = (VendorVerdict.SCORED, VendorVerdict.APPROVE, VendorVerdict.REVIEW, VendorVerdict.REJECT)
 
 
 class Look(NamedTuple):
@@ -126,11 +126,6 @@ def worst(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for category, score in each.items():
             highest[category] = max(score, highest.get(category, 0.0))
     return highest
-
-
-def verdict_of(scores: Mapping[str, float]) -> VendorVerdict:
-    """The verdict of a vendor that has none of its own: it is content, or wants a person to look."""
-    return VendorVerdict.REVIEW if max(scores.values(), default=0.0) >= UNSURE_AT else VendorVerdict.APPROVE
 
 
 def _digest(model_version: str, seen: Sequence[bytes]) -> str:

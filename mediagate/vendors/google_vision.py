@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from mediagate.errors import InvalidRequest, MediagateError, VendorUnavailable
 from mediagate.moderation.findings import VendorVerdict
 from mediagate.vendors import http
-from mediagate.vendors.at_once import UNSURE_AT, AtOnceVendor, Look, not_understood, understood, verdict_of
+from mediagate.vendors.at_once import UNSURE_AT, AtOnceVendor, Look, not_understood, understood
 from mediagate.vendors.interface import Answers, Capabilities, Submission
 
 URL = "https://vision.googleapis.com"
@@ -119,7 +119,7 @@ class GoogleVisionVendor(AtOnceVendor):
 
 
 def capabilities(model: str = MODEL) -> Capabilities:
-    """As documented in November 2026: 1,800 requests a minute, $1.50 for 1,000 pictures."""
+    """As in docs/decisions/0023-vendor-facts.md: 1,800 requests a minute, $1.50 for 1,000 pictures."""
     return Capabilities(
         answers=Answers.AT_ONCE,
         model_version=model,
@@ -158,7 +158,7 @@ def _seen(response: Mapping[str, Any], model: str) -> Look:
     words = {name: getattr(said.annotation, name) for name in CATEGORIES}
     scores = {CATEGORIES[name]: LIKELIHOODS[word] for name, word in words.items() if word in LIKELIHOODS}
     return Look(
-        verdict=verdict_of(scores) if len(scores) == len(CATEGORIES) else VendorVerdict.REVIEW,
+        verdict=VendorVerdict.SCORED if len(scores) == len(CATEGORIES) else VendorVerdict.REVIEW,
         scores=scores,
         labels=tuple(f"{name} {word}" for name, word in words.items() if LIKELIHOODS.get(word, 1.0) >= UNSURE_AT),
         model_version=model,

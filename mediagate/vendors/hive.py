@@ -34,7 +34,7 @@ from pydantic import SecretStr
 from mediagate.errors import InvalidWebhook, VendorUnavailable
 from mediagate.moderation.findings import VendorEvent, VendorVerdict
 from mediagate.vendors import callback_tokens, generic_result, hive_task, http, signatures
-from mediagate.vendors.at_once import not_understood, verdict_of, worst
+from mediagate.vendors.at_once import not_understood, worst
 from mediagate.vendors.hive_task import Task
 from mediagate.vendors.interface import Answers, Capabilities, ReadCopy, Submission, SubmissionReceipt
 
@@ -163,7 +163,7 @@ class HiveVendor:
             media_id=media_id,
             workflow_id=f"media-{media_id}",
             occurred_at=tasks[0].created_at(now),
-            verdict=verdict_of(scores) if scores else VendorVerdict.REVIEW,
+            verdict=VendorVerdict.SCORED if scores else VendorVerdict.REVIEW,
             scores=scores,
             labels=tuple(labels),
             reference=tasks[0].id,
@@ -173,7 +173,7 @@ class HiveVendor:
 
 
 def capabilities(models: Sequence[str] = ()) -> Capabilities:
-    """As documented in November 2026."""
+    """As in docs/decisions/0023-vendor-facts.md."""
     return Capabilities(
         answers=Answers.LATER,
         model_version=",".join(models) or "visual-moderation",

@@ -12,8 +12,8 @@ Errors: https://docs.aws.amazon.com/rekognition/latest/dg/error-handling.html
 Signing: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 
 Rekognition has no verdict of its own, and what is too much is for the policy to say, so it is asked for labels from
-10 % on; a category without one scores 0. From 50 % on, which is where Rekognition itself starts to report if it is not
-told otherwise, a category asks for a person, and so does a label that we do not know.
+10 % on; a category without one scores 0. A label that we do not know asks for a person from 50 % on, which is where
+Rekognition itself starts to report if it is not told otherwise.
 """
 
 import base64
@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from mediagate.errors import MediagateError, VendorUnavailable
 from mediagate.moderation.findings import VendorVerdict
 from mediagate.vendors import http
-from mediagate.vendors.at_once import UNSURE_AT, AtOnceVendor, Look, understood, verdict_of
+from mediagate.vendors.at_once import UNSURE_AT, AtOnceVendor, Look, understood
 from mediagate.vendors.interface import Answers, Capabilities, Submission
 
 SERVICE = "rekognition"
@@ -176,7 +176,7 @@ class RekognitionVendor(AtOnceVendor):
 
 
 def capabilities(model: str = "7.0") -> Capabilities:
-    """As documented in November 2026: $0.001 a picture. How many a second differs by region and account."""
+    """As in docs/decisions/0023-vendor-facts.md: $0.001 a picture. How many a second differs by region and account."""
     found = {category for categories in CATEGORIES.values() for category in categories}
     return Capabilities(
         answers=Answers.AT_ONCE,
@@ -199,7 +199,7 @@ def _seen(answer: Mapping[str, Any]) -> Look:
             for category in categories or ():
                 scores[category] = max(scores[category], label.confidence / 100)
     return Look(
-        verdict=VendorVerdict.REVIEW if strange else verdict_of(scores),
+        verdict=VendorVerdict.REVIEW if strange else VendorVerdict.SCORED,
         scores=scores,
         labels=tuple(label.name for label in said.labels if label.confidence / 100 >= UNSURE_AT),
         model_version=said.adapter or said.model,

@@ -28,8 +28,9 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from mediagate.errors import MediagateError, VendorUnavailable
+from mediagate.moderation.findings import VendorVerdict
 from mediagate.vendors import http
-from mediagate.vendors.at_once import UNSURE_AT, AtOnceVendor, Look, not_understood, understood, verdict_of, worst
+from mediagate.vendors.at_once import UNSURE_AT, AtOnceVendor, Look, not_understood, understood, worst
 from mediagate.vendors.generic_result import Score
 from mediagate.vendors.interface import Answers, Capabilities, Submission
 from mediagate.vendors.minors import with_minors
@@ -141,7 +142,7 @@ class SightengineVendor(AtOnceVendor):
 
 
 def capabilities(models: Sequence[str] = DEFAULT_MODELS) -> Capabilities:
-    """As documented in November 2026, at the price of the smallest paid plan."""
+    """As in docs/decisions/0023-vendor-facts.md, at the price of the smallest paid plan."""
     found = {category for model in models for category in MODELS[model].values()}
     return Capabilities(
         answers=Answers.AT_ONCE,
@@ -165,7 +166,7 @@ def _seen(answer: Mapping[str, Any], models: Sequence[str], filename: str) -> Lo
     ]
     scores = with_minors(worst([{category: score} for _, category, score in found]))
     return Look(
-        verdict=verdict_of(scores),
+        verdict=VendorVerdict.SCORED,
         scores=scores,
         labels=tuple(dict.fromkeys(place for place, _, score in found if score >= UNSURE_AT)),
         model_version=",".join(models),

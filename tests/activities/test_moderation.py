@@ -297,7 +297,7 @@ class TestBreaker:
         vendor.answers.set()
         asking = await self.resting(steps, vendor)
         vendor.trouble = None
-        ids = [await asking.item() for seed in range(4)]
+        ids = [await asking.item() for _ in range(4)]
         await asking.rested()
         vendor.answers.clear()
         vendor.called.clear()
@@ -314,7 +314,7 @@ class TestBreaker:
         vendor.answers.set()
         asking = await self.resting(steps, vendor)
         vendor.trouble = None
-        lost, second = [await asking.item() for seed in (1, 2)]
+        lost, second = [await asking.item() for _ in range(2)]
         await asking.rested()
         vendor.answers.clear()
         vendor.called.clear()

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 from devstack.wires.faults import Wrong
 from devstack.wires.looks import Colour
 from mediagate.errors import BadSignature, InvalidWebhook, VendorUnavailable
+from mediagate.media.values import Verdict
 from mediagate.moderation.categories import Category
-from mediagate.moderation.findings import VendorVerdict
+from mediagate.moderation.policy import Policy, decide
 from mediagate.settings import VendorKind
 from mediagate.vendors.interface import Answers
 from mediagate.vendors.local import LocalVendor
@@ -89,18 +90,22 @@ class TestSubmit:
         assert one.event_id != other.event_id
 
     @pytest.mark.parametrize(
-        ("colour", "approved", "low", "high"),
-        [(Colour.GREEN, True, 0.0, 0.2), (Colour.BLUE, False, 0.5, 0.85), (Colour.RED, False, 0.85, 1.0)],
+        ("colour", "verdict", "low", "high"),
+        [
+            (Colour.GREEN, Verdict.APPROVE, 0.0, 0.2),
+            (Colour.BLUE, Verdict.REVIEW, 0.5, 0.85),
+            (Colour.RED, Verdict.REJECT, 0.85, 1.0),
+        ],
         ids=["clean", "unsure", "bad"],
     )
     async def test_says_it_in_our_categories(
-        self, side: Side, gate: Gate, colour: Colour, approved: bool, low: float, high: float
+        self, side: Side, gate: Gate, colour: Colour, verdict: Verdict, low: float, high: float
     ) -> None:
         item = gate.item(colour)
         (event,) = await results(side, item)
         assert (event.media_id, event.workflow_id, event.vendor) == (item.id, f"media-{item.id}", side.vendor.name)
         assert event.settles
-        assert (event.verdict is VendorVerdict.APPROVE) is approved
+        assert decide(Policy(), [event]).verdict is verdict
         assert set(event.scores) <= set(Category)
         assert all(0 <= score <= 1 for score in event.scores.values())
         assert low <= max(event.scores.values()) <= high
@@ -121,12 +126,12 @@ class TestFrames:
         receipt = await side.vendor.submit(item.submission, item.read)
         (event,) = receipt.events
         assert receipt.calls == 4
-        assert (event.verdict is not VendorVerdict.APPROVE, event.scores["violence"] >= 0.85) == (True, True)
+        assert decide(Policy(), [event]).verdict is Verdict.REJECT
 
     async def test_clean_ones_are_clean(self, side: WireSide, gate: Gate) -> None:
         item = gate.item(Colour.GREEN, Colour.NONE, caption="")
         (event,) = (await side.vendor.submit(item.submission, item.read)).events
-        assert event.verdict is VendorVerdict.APPROVE
+        assert decide(Policy(), [event]).verdict is Verdict.APPROVE
 
 
 @of(*KINDS, MEMORY)

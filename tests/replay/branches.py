@@ -1,18 +1,22 @@
 """The branches of the workflows, each driven through the real gate to its end."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from db.tables import Bank
 from mediagate.errors import PurgeUnavailable, VendorUnavailable
 from mediagate.media.values import Status, Verdict
+from mediagate.moderation.banks import EntryKind, KnownHash
 from mediagate.notify.purging import MemoryPurger
 from mediagate.storage import keys
 from tests.broken import broken_pixels
+from tests.evidence import sealing_keys
 from tests.workflows import runs
-from tests.world import World, picture
+from tests.world import VENDOR, World, picture
 from workflows.messages import AbortRequest, HumanDecision, RebuildInput, SweepInput
-from workflows.names import rebuild_id, renditions_id, takedown_id
+from workflows.names import Role, rebuild_id, remoderation_id, renditions_id, takedown_id
 
 Drive = Callable[[World], Awaitable[str]]
 """Drives one run until nothing more is to come but its end; its workflow id."""
@@ -140,6 +144,73 @@ async def takedown_failed(world: World) -> str:
     return takedown_id(media_id)
 
 
+async def known_bad(world: World) -> str:
+    """A hash bank decides: no vendor is asked."""
+    data = picture(seed=31)
+    bank = Bank(library_id=world.library.id, name="leaks", category="gore", action=Verdict.REJECT)
+    async with world.db.transaction() as tx:
+        await tx.banks.add(bank)
+        await tx.banks.put(bank.id, [KnownHash(EntryKind.SHA256, hashlib.sha256(data).hexdigest())], by="ada")
+    return await uploads(data)(world)
+
+
+async def two_vendors(world: World) -> str:
+    """One answers, the other does not exist."""
+    await world.configure(policy={"ask": [VENDOR, "nobody"]})
+    return await vendor_says("reject", nudity=0.95)(world)
+
+
+async def word_while_filing(world: World) -> str:
+    """A word between the decision and the filing: the run looks once more at its end. No worker does I/O by itself."""
+    media_id = await world.upload(picture())
+    async with world.workers(Role.IO):
+        await runs.stage(world, media_id, Status.AWAITING_MODERATION)
+    await world.webhook(world.event(media_id, "approve"))
+    await runs.scheduled(world, media_id, "file_media")
+    await world.webhook(world.event(media_id, "reject"))
+    async with world.workers(Role.IO):
+        await world.ended(media_id)
+    return world.run(media_id).id
+
+
+async def remoderated(world: World) -> str:
+    """The vendor changes its mind, and the item is public no more."""
+    media_id = await runs.to_approved(world)
+    await world.webhook(world.event(media_id, "reject"))
+    return remoderation_id(media_id)
+
+
+async def restored(world: World) -> str:
+    """The vendor changes its mind, and the item becomes public."""
+    await world.configure(images={"siblings": ["webp"], "build": "eager"})
+    media_id = await runs.to_moderation(world)
+    await world.webhook(world.event(media_id, "reject"))
+    await world.ended(media_id)
+    await world.webhook(world.event(media_id, "approve"))
+    return remoderation_id(media_id)
+
+
+async def remoderated_by_a_person(world: World) -> str:
+    """What a person published is looked at by a person again."""
+    media_id = await _doubted(world)
+    await world.until(media_id, Status.IN_REVIEW)
+    await world.flows.decide(media_id, HumanDecision(verdict=Verdict.REJECT, reviewer="ada"))
+    return remoderation_id(media_id)
+
+
+async def remoderated_by_nobody(world: World) -> str:
+    """The same, and the deadline passes."""
+    return remoderation_id(await _doubted(world))
+
+
+async def _doubted(world: World) -> str:
+    media_id = await runs.to_review(world)
+    await world.flows.decide(media_id, HumanDecision(verdict=Verdict.APPROVE, reviewer="ada"))
+    await world.ended(media_id)
+    await world.webhook(world.event(media_id, "reject"))
+    return media_id
+
+
 async def renditions(world: World) -> str:
     """Further pictures of an item, asked for after its approval."""
     await world.configure(images={"siblings": ["webp"]})
@@ -163,6 +234,8 @@ async def rebuilt(world: World) -> str:
     return rebuild_id(world.library.slug)
 
 
+SKIPPING = {"skip_time": True}
+SEALING = {"evidence_keys": sealing_keys()}
 HASTY = {"vendor_wait": 0.1, "vendor_polls": 1}
 
 BRANCHES = {
@@ -183,6 +256,15 @@ BRANCHES = {
     "takedown": Branch(taken_down),
     "takedown-purged-late": Branch(purged_late, {"skip_time": True, "purge_url": "http://cdn.test/purge"}),
     "takedown-failed": Branch(takedown_failed),
+    "known-bad": Branch(known_bad),
+    "two-vendors": Branch(two_vendors),
+    "word-while-filing": Branch(word_while_filing, {"roles": (Role.FLOW, Role.CPU, Role.VENDOR)}),
+    "remoderated": Branch(remoderated, SEALING | {"purge_url": "http://cdn.test/purge"} | SKIPPING),
+    "remoderated-restored": Branch(restored),
+    "remoderated-by-a-person": Branch(remoderated_by_a_person),
+    "remoderated-deadline": Branch(remoderated_by_nobody, SKIPPING),
+    "rejected-sealed": Branch(vendor_says("reject", nudity=0.95), SEALING),
+    "takedown-sealed": Branch(taken_down, SEALING),
     "eager": Branch(eager),
     "renditions": Branch(renditions),
     "rebuild": Branch(rebuilt),

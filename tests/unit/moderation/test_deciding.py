@@ -3,6 +3,7 @@
 import pytest
 
 from mediagate.media.values import Verdict
+from mediagate.moderation.categories import Category
 from mediagate.moderation.findings import VendorEvent
 from mediagate.moderation.lanes import Lane
 from mediagate.moderation.policy import Policy, Subject, decide
@@ -110,6 +111,11 @@ class TestSevere:
         events = [said(vendor, csam=0.0) for vendor in "abcd"]
         assert leads_to(*events, said("e", csam=0.5)) == (QUARANTINE, ["quarantine:csam"])
         assert leads_to(*events, said("e", csam=0.2)) == (REVIEW, ["review:csam"])
+
+    @pytest.mark.parametrize("category", [category.value for category in Category if category.severe])
+    def test_each_is_quarantined_unless_the_policy_says_otherwise(self, category: str) -> None:
+        event = said("a").model_copy(update={"scores": {category: 0.5}})
+        assert leads_to(event) == (QUARANTINE, [f"quarantine:{category}"])
 
     def test_but_for_one_that_often_errs(self) -> None:
         events = said("poor", csam=0.9), said("b", csam=0.0)

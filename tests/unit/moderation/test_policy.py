@@ -72,3 +72,13 @@ class TestStanding:
 
     def test_a_repeated_event_counts_once(self) -> None:
         assert decide(Policy(), [event(V.REJECT)] * 2) == decide(Policy(), [event(V.REJECT)])
+
+
+class TestAVendorWithoutVerdictsOfItsOwn:
+    @pytest.mark.parametrize(("score", "verdict"), [(0.1, "approve"), (0.6, "review"), (0.9, "reject")])
+    def test_is_judged_by_its_scores(self, score: float, verdict: str) -> None:
+        assert decide(Policy(), [event(V.SCORED, nudity=score)]).verdict == verdict
+
+    def test_may_say_what_a_policy_allows(self) -> None:
+        liberal = Policy(categories={"alcohol": Threshold(review_at=None, reject_at=None)})
+        assert decide(liberal, [event(V.SCORED, alcohol=0.99)]).verdict == "approve"

@@ -78,13 +78,13 @@ class TestAnswer:
             "suggestive": LIKELIHOODS["POSSIBLE"],
             "violence": LIKELIHOODS["VERY_LIKELY"],
         }
-        assert event.verdict is VendorVerdict.REVIEW
+        assert event.verdict is VendorVerdict.SCORED
         assert event.labels == ("racy POSSIBLE", "violence VERY_LIKELY")
         assert event.raw == {"answers": recorded("google_vision", "response_frames")["responses"]}
 
     async def test_unlikely_is_clean_whatever_is_a_spoof(self) -> None:
         event = await said(recorded("google_vision", "response_clean"))
-        assert (event.verdict, event.labels) == (VendorVerdict.APPROVE, ())
+        assert (event.verdict, event.labels) == (VendorVerdict.SCORED, ())
 
     @pytest.mark.parametrize(("word", "score"), [*LIKELIHOODS.items()])
     async def test_each_word_has_its_score(self, word: str, score: float) -> None:

@@ -125,7 +125,7 @@ class TestCallback:
             "minors": 0.01,
             "sexual_minors": 0.0001,
         }
-        assert (event.verdict, event.labels, event.final) == (VendorVerdict.REVIEW, ("gun_in_hand",), True)
+        assert (event.verdict, event.labels, event.final) == (VendorVerdict.SCORED, ("gun_in_hand",), True)
         assert (event.media_id, event.workflow_id) == (MEDIA_ID, f"media-{MEDIA_ID}")
         assert (event.reference, event.model_version) == (TASK_ID, "visual_mod_svs_release:7")
         assert event.occurred_at == datetime(2026, 11, 20, 19, 55, 2, 312000, UTC)
@@ -136,9 +136,6 @@ class TestCallback:
     def test_nudity_and_a_child_are_worse_together(self, nsfw: float, child: float, unsafe: float, both: float) -> None:
         task = with_classes(("general_nsfw", nsfw), ("yes_child_present", child), ("yes_child_safety", unsafe))
         assert heard(task).scores == {"nudity": nsfw, "minors": child, "sexual_minors": both}
-
-    def test_below_one_half_it_approves(self) -> None:
-        assert heard(with_classes(("general_nsfw", 0.49))).verdict is VendorVerdict.APPROVE
 
     def test_the_same_said_by_two_tasks_is_one_event(self) -> None:
         first, again = heard(fixture("task_gun")), heard(fixture("task_gun") | {"id": "another"})

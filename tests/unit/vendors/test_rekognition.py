@@ -79,7 +79,7 @@ class TestAnswer:
         assert {name: score for name, score in event.scores.items() if score} == pytest.approx(
             {"tobacco": 0.973312, "alcohol": 0.31204}
         )
-        assert event.verdict is VendorVerdict.REVIEW
+        assert event.verdict is VendorVerdict.SCORED
         assert event.labels == ("Smoking", "Drugs & Tobacco Paraphernalia & Use", "Drugs & Tobacco")
         assert event.model_version == "7.0"
         assert event.raw == {"answers": [recorded("rekognition", "response_smoking")]}
@@ -96,7 +96,7 @@ class TestAnswer:
 
     async def test_a_category_without_a_label_scores_nothing(self) -> None:
         event = await said(recorded("rekognition", "response_clean"))
-        assert (event.verdict, event.labels) == (VendorVerdict.APPROVE, ())
+        assert (event.verdict, event.labels) == (VendorVerdict.SCORED, ())
         assert {*event.scores.values()} == {0.0}
         assert event.scores.keys() == {*vendor(Line()).capabilities.categories}
 
@@ -127,7 +127,7 @@ class TestAnswer:
         event = await said(labelled((name, parent, 90.0)))
         assert {category for category, score in event.scores.items() if score} == categories
 
-    @pytest.mark.parametrize(("sure", "verdict"), [(49.9, VendorVerdict.APPROVE), (50.0, VendorVerdict.REVIEW)])
+    @pytest.mark.parametrize(("sure", "verdict"), [(49.9, VendorVerdict.SCORED), (50.0, VendorVerdict.REVIEW)])
     async def test_a_label_nobody_knows_asks_for_a_person(self, sure: float, verdict: VendorVerdict) -> None:
         event = await said(labelled(("Something New", "", sure)))
         assert (event.verdict, {*event.scores.values()}) == (verdict, {0.0})

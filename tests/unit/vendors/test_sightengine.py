@@ -71,7 +71,7 @@ class TestRequest:
 class TestScores:
     async def test_combat_sports_are_no_violence(self) -> None:
         event = await event_of(answering(fixture("response_boxing")))
-        assert event.verdict is VendorVerdict.APPROVE
+        assert event.verdict is VendorVerdict.SCORED
         assert event.scores == {
             "nudity": 0.001,
             "suggestive": 0.004,
@@ -93,7 +93,7 @@ class TestScores:
 
     async def test_nudity_where_a_minor_is_seen(self) -> None:
         event = await event_of(answering(fixture("response_minor")))
-        assert event.verdict is VendorVerdict.REVIEW
+        assert event.verdict is VendorVerdict.SCORED
         assert {name: event.scores[name] for name in ("nudity", "minors", "sexual_minors", "terrorism")} == {
             "nudity": 0.93,
             "minors": 0.71,
