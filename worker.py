@@ -51,6 +51,8 @@ WORKFLOWS = (
     SweepWorkflow,
 )
 
+VENDOR_SLOTS = 8
+"""Calls that wait for somebody else's machine."""
 WORKFLOW_TASKS = 20
 """More only queue behind one another: workflow code shares one interpreter."""
 DRAIN_MARGIN = 2.0
@@ -100,7 +102,7 @@ def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: 
         Role.IO: io_slots,
         # One more than there are threads: the next picture is downloaded while the cores are busy.
         Role.CPU: deps.settings.cpu_slots + 1,
-        Role.VENDOR: io_slots,
+        Role.VENDOR: VENDOR_SLOTS,
     }
     return [
         Worker(

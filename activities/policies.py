@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -86,9 +88,16 @@ def subject_of(case: Case, policy: Policy) -> Subject:
 
 
 async def put_policy(
-    db: Database, slug: str, text: str, *, by: str, note: str = "", vendors: Collection[str] | None = None
+    db: Database,
+    slug: str,
+    text: str,
+    *,
+    by: str,
+    note: str = "",
+    vendors: Collection[str] | None = None,
+    policy_id: UUID | None = None,
 ) -> LibraryPolicy:
-    """Store a document as a library's next draft. `vendors`: names that it may ask; None: any.
+    """Store a document as a library's next draft. `vendors`: names that it may ask; None: any. Idempotent by the id.
 
     Raises:
         InvalidRequest, TooLarge: it is not valid; the message names what is wrong.
@@ -96,11 +105,12 @@ async def put_policy(
     """
     from db.tables import LibraryPolicy
 
-    policy = documents.parse(text, vendors=vendors)
+    policy = await asyncio.to_thread(documents.parse, text, vendors=vendors)
     async with db.transaction() as tx:
         library = await _locked(tx, slug)
         return await tx.policies.add(
             LibraryPolicy(
+                id=policy_id or uuid4(),
                 library_id=library.id,
                 number=0,
                 name=policy.name or policy.version,
@@ -137,7 +147,6 @@ async def set_mode(
             documents.parse(stored.document, vendors=vendors)
         told = differences((await tx.policies.active(library)).live, stored.policy)
         await tx.policies.set_mode(stored, mode, by=by, note=note)
-    log.info("policy.mode_set", library=slug, policy=stored.version, mode=mode.value, by=by)
     return stored, told
 
 

@@ -34,13 +34,15 @@ MOST_SHADOWED = 5_000
 """Decisions that a shadow report is about."""
 
 
-async def dry_run(db: Database, library: Library, policy: Policy, *, last: int) -> tuple[Comparison, list[Looked]]:
+async def dry_run(
+    db: Database, library: Library, policy: Policy, *, last: int, include_human: bool = False
+) -> tuple[Comparison, list[Looked]]:
     """What a policy would make of the last decided items, and those that would change. Reads only."""
     comparison, changed = Comparison(), list[Looked]()
     after: tuple[datetime, UUID] | None = None
     while comparison.looked_at < last:
         limit = min(PAGE, last - comparison.looked_at)
-        page = await look_again(db, library, policy, after=after, limit=limit)
+        page = await look_again(db, library, policy, after=after, limit=limit, include_human=include_human)
         comparison += total(one.comparison for one in page)
         changed += [one for one in page if one.changed]
         if len(page) < limit:
@@ -59,7 +61,8 @@ class ShadowReport(NamedTuple):
 
 async def shadow_report(db: Database, stored: LibraryPolicy, *, last: int, examples: int) -> ShadowReport:
     """Of the last decisions beside which the policy was the shadow. Reads only."""
-    comparison, differing = Comparison(), list[Shadowed]()
+    comparison = Comparison()
+    differing: list[Shadowed] = []
     after: tuple[datetime, UUID] | None = None
     while comparison.looked_at < last:
         limit = min(PAGE, last - comparison.looked_at)

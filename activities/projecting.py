@@ -42,6 +42,9 @@ class Projecting:
             if standing is None:
                 standing = await _decide(tx, media, library, job)
             result = _result(standing)
+            if result.verdict is Verdict.APPROVE and media.status is Status.PROCESSING:
+                # The gate's own lists moderated it: no vendor was asked.
+                await tx.media.move(media, Status.AWAITING_MODERATION)
             if not standing.final:
                 await tx.media.move(media, Status.IN_REVIEW, reason=result.reason)
             elif standing.round and result.verdict is not Verdict.APPROVE:

@@ -21,6 +21,8 @@ from api.routes import (
     libraries,
     media,
     notifications,
+    policies,
+    policy_runs,
     texts,
     uploads,
     vendors,
@@ -80,6 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
     v1.include_router(banks.router)
     v1.include_router(evidence.router)
     v1.include_router(texts.router)
+    v1.include_router(policy_runs.router)
+    v1.include_router(policies.router)
     app.include_router(v1)
     app.include_router(health.router)
     app.include_router(landing.router)

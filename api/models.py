@@ -135,6 +135,8 @@ class DecisionRead(BaseModel):
     policy_version: str
     reasons: list[dict[str, Any]]
     findings: list[dict[str, Any]]
+    risk: float = Field(0.0, description="0..1, by the policy that was in force, whoever decided")
+    rule: str = Field("", description="what of the policy decided; empty: somebody or something else did")
     decided_by: str
     final: bool
     decided_at: datetime

@@ -35,6 +35,7 @@ MOUNTS = {
     "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
     "backups": Mount("cli.backups", "app", "Compare masters with their backups, and restore."),
     "banks": Mount("cli.banks", "app", "Hash banks: what is known to be bad or good, and what it hit."),
+    "policy": Mount("cli.policy", "app", "Policies: store, try, activate, and hold against what is decided."),
     "variants": Mount("cli.variants", "app", "Find and rebuild pictures that a change of settings made stale."),
     "evidence": Mount("cli.evidence", "app", "Sealed evidence: list, open, verify, hold, and rotate its keys."),
     "vendors": Mount("cli.vendors", "app", "Moderation vendors: circuit breakers, calls and costs."),

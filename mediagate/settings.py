@@ -167,9 +167,9 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="pictures worked on at once; computed: the cores"
     )
     io_slots: int = Field(
-        default_factory=lambda: 4 * (os.cpu_count() or 1),
+        default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="activities of the roles io and vendor at once, each; computed: 4 per core",
+        description="activities of the role io at once; more for a store that is far away; computed: the cores",
     )
     memory_budget: int = Field(0, ge=0, description="bytes that decoded pictures may take; 0: a quarter of the RAM")
     picture_time_limit: float = Field(120, gt=0, description="after which work on one picture is stopped")

@@ -33,6 +33,7 @@ from mediagate.access.api_keys import Scope
 from mediagate.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from mediagate.media.lifecycle import DECIDED, WORK
 from mediagate.media.values import Status, VariantFile
+from mediagate.moderation.explain import Card, explain
 from mediagate.text.tags import normalised_tag
 from workflows.messages import AbortRequest, DecisionResult, HumanDecision, TakedownInput
 from workflows.names import workflow_id
@@ -69,6 +70,17 @@ async def read_media(
         accepted_at=media.accepted_at,
         filed_at=media.filed_at,
     )
+
+
+@router.get("/media/{media_id}/decision/card")
+async def read_card(media_id: UUID, gate: GateDep, caller: Reader) -> Card:
+    """Why the decision that stands is what it is: every finding, its weight, the thresholds next to it."""
+    await media_for(gate, caller, media_id)
+    async with gate.db.transaction() as tx:
+        standing = await tx.decisions.latest(media_id)
+    if standing is None:
+        raise NotFound("This item is not decided yet.")
+    return explain(standing.decision)
 
 
 @router.get("/libraries/{slug}/media")

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, true, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -99,6 +99,6 @@ class DecisionRepository:
             select(MediaDecision)
             .where(col(MediaDecision.media_id).in_(media_ids))
             .order_by(col(MediaDecision.media_id), col(MediaDecision.round).desc(), col(MediaDecision.final).desc())
-            .distinct(col(MediaDecision.media_id))
+            .ext(distinct_on(col(MediaDecision.media_id)))
         )
         return {row.media_id: row for row in (await self._session.scalars(query)).all()}

@@ -73,7 +73,9 @@ class PolicyRepository:
         return Active(policy, found.get(PolicyMode.SHADOW))
 
     async def add(self, policy: LibraryPolicy) -> LibraryPolicy:
-        """Store a draft under the library's next number; the caller holds the library's lock."""
+        """Store a draft under the library's next number, or find it by its id; the caller holds the library's lock."""
+        if standing := await self._session.get(LibraryPolicy, policy.id):
+            return standing
         last = select(func.max(LibraryPolicy.number)).where(col(LibraryPolicy.library_id) == policy.library_id)
         policy.number = (await self._session.scalar(last) or 0) + 1
         self._session.add(policy)
@@ -120,9 +122,9 @@ class PolicyRepository:
                 await self._move(former, PolicyMode.RETIRED, by=by, note=f"{policy.version} took its place")
         await self._move(policy, mode, by=by, note=note)
 
-    async def changes(self, library_id: UUID) -> Sequence[PolicyChange]:
-        """Who changed which mode, oldest first."""
-        query = select(PolicyChange).where(col(PolicyChange.library_id) == library_id)
+    async def changes(self, policy_id: UUID) -> Sequence[PolicyChange]:
+        """Who brought a policy into which mode, oldest first."""
+        query = select(PolicyChange).where(col(PolicyChange.policy_id) == policy_id)
         return (await self._session.scalars(query.order_by(col(PolicyChange.id)))).all()
 
     async def _move(self, policy: LibraryPolicy, mode: PolicyMode, *, by: str, note: str) -> None:
@@ -231,13 +233,19 @@ class PolicyRepository:
             raise NotFound("There is no run of a policy with this id.")
         return row[0], row[1], row[2]
 
-    async def runs(self, library_id: UUID, *, after: Position | None, limit: int) -> Sequence[PolicyRun]:
-        """A library's runs, newest first."""
-        query = select(PolicyRun).where(col(PolicyRun.library_id) == library_id)
+    async def runs(
+        self, library_id: UUID, *, after: Position | None, limit: int
+    ) -> Sequence[tuple[PolicyRun, LibraryPolicy]]:
+        """A library's runs with their policies, newest first."""
+        query = (
+            select(PolicyRun, LibraryPolicy)
+            .join(LibraryPolicy, col(LibraryPolicy.id) == col(PolicyRun.policy_id))
+            .where(col(PolicyRun.library_id) == library_id)
+        )
         if after:
             query = query.where(tuple_(col(PolicyRun.created_at), col(PolicyRun.id)) < tuple_(*after))
         query = query.order_by(col(PolicyRun.created_at).desc(), col(PolicyRun.id).desc()).limit(limit)
-        return (await self._session.scalars(query)).all()
+        return [(row[0], row[1]) for row in (await self._session.execute(query)).all()]
 
     async def put_items(self, items: Iterable[PolicyRunItem]) -> None:
         """Keep what a preview found; what is known of an item already stays."""

@@ -9,6 +9,7 @@ from sqlalchemy import Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 from db.tables.columns import created_column, enum_column, json_column, media_column, time_column
+from mediagate.moderation.policy import Decision
 
 
 class MediaDecision(SQLModel, table=True):
@@ -34,6 +35,11 @@ class MediaDecision(SQLModel, table=True):
     created_at: datetime = created_column()
 
     __table_args__ = (Index("uq_decision_round", "media_id", "round", "final", unique=True),)
+
+    @property
+    def decision(self) -> Decision:
+        """As a value, to be explained or compared."""
+        return Decision.model_validate(self.model_dump())
 
 
 class InboxState(StrEnum):

@@ -72,7 +72,7 @@ class PolicyChange(SQLModel, table=True):
     note: str = Field(default="", sa_type=Text)
     at: datetime = created_column()
 
-    __table_args__ = (Index("ix_policy_change_library", "library_id", "id"),)
+    __table_args__ = (Index("ix_policy_change_policy", "policy_id", "id"),)
 
 
 class ShadowDecision(SQLModel, table=True):

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from mediagate.media.values import Value, Verdict
 from mediagate.moderation.policy import Decision
@@ -113,11 +113,13 @@ class Comparison(Value):
             people=_added(self.people, other.people),
         )
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def agreement(self) -> float | None:
         """The share of items that keep their verdict; None: there is no item."""
         return (self.looked_at - self.changed) / self.looked_at if self.looked_at else None
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def agreement_with_people(self) -> float | None:
         """Of the items that people decided and the policy would too, the share where both withhold or both do not."""

@@ -11,7 +11,19 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import SQLModel, col
 
-from db.tables import ApiKey, Bank, Batch, Library, Media, MediaEvent, MediaVariant, Notification, now
+from db.tables import (
+    ApiKey,
+    Bank,
+    Batch,
+    Library,
+    Media,
+    MediaDecision,
+    MediaEvent,
+    MediaVariant,
+    Notification,
+    PolicyRun,
+    now,
+)
 from mediagate.access.api_keys import Scope
 from mediagate.evidence.keys import MemoryKeys
 from mediagate.media.values import Status
@@ -20,6 +32,7 @@ from mediagate.storage.memory_locked import MemoryLockedStore
 from mediagate.vault import Vault
 from tests.api.serving import PREFIX, assert_problem, bearer, routes
 from tests.evidence import sealed
+from tests.policies import stored
 from tests.world import VENDOR, World, issue_key, picture
 
 OPEN = {
@@ -44,6 +57,7 @@ NEEDS = {
     ("GET", f"{PREFIX}/media/{{media_id}}"): Scope.MEDIA_READ,
     ("GET", f"{PREFIX}/media/{{media_id}}/timeline"): Scope.MEDIA_READ,
     ("GET", f"{PREFIX}/media/{{media_id}}/duplicates"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/media/{{media_id}}/decision/card"): Scope.MEDIA_READ,
     ("GET", f"{PREFIX}/media/{{media_id}}/files/{{name}}"): Scope.MEDIA_READ,
     ("GET", f"{PREFIX}/libraries/{{slug}}/settings"): Scope.MEDIA_READ,
     ("PATCH", f"{PREFIX}/libraries/{{slug}}/settings"): Scope.ADMIN,
@@ -56,6 +70,19 @@ NEEDS = {
     ("GET", f"{PREFIX}/evidence/{{evidence_id}}/accesses"): Scope.EVIDENCE_READ,
     ("PUT", f"{PREFIX}/media/{{media_id}}/legal-hold"): Scope.ADMIN,
     ("DELETE", f"{PREFIX}/media/{{media_id}}/legal-hold"): Scope.ADMIN,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/policies"): Scope.MEDIA_READ,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/policies"): Scope.ADMIN,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/policies/validate"): Scope.ADMIN,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/policies/{{number}}"): Scope.MEDIA_READ,
+    ("PATCH", f"{PREFIX}/libraries/{{slug}}/policies/{{number}}"): Scope.ADMIN,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/policies/{{number}}/dry-run"): Scope.ADMIN,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/policies/{{number}}/shadow-report"): Scope.MEDIA_READ,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/policies/{{number}}/runs"): Scope.ADMIN,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/policies/runs"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/policies/runs/{{run_id}}"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/policies/runs/{{run_id}}/items"): Scope.MEDIA_READ,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/policies/runs/{{run_id}}/undo"): Scope.ADMIN,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/policies/runs/{{run_id}}/{{order}}"): Scope.ADMIN,
     ("GET", f"{PREFIX}/libraries/{{slug}}/banks"): Scope.MEDIA_READ,
     ("POST", f"{PREFIX}/libraries/{{slug}}/banks"): Scope.ADMIN,
     ("GET", f"{PREFIX}/libraries/{{slug}}/banks/{{name}}"): Scope.MEDIA_READ,
@@ -93,6 +120,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/banks/{name}": {"enabled": False},
     "/entries": {"media_id": str(UUID(int=0))},
     "/import": {"data": []},
+    "/policies": {"name": "mine"},
+    "/validate": {"name": "mine"},
+    "/policies/{number}": {"mode": "shadow"},
+    "/dry-run": {"last": 10},
+    "/runs": {"mode": "dry_run"},
 }
 """Bodies that are valid, so that only the caller can be what is refused."""
 
@@ -107,6 +139,7 @@ def calling(
     media_id: str = "",
     entry_id: str = "",
     evidence_id: str = "",
+    run_id: str = "",
 ) -> Call:
     """Calls a route of the table with a valid body."""
 
@@ -114,6 +147,7 @@ def calling(
         names = {"slug": slug or world.library.slug, "media_id": media_id or str(uuid4())}
         names["entry_id"] = entry_id or str(uuid4())
         names["evidence_id"] = evidence_id or str(uuid4())
+        names |= {"number": "1", "run_id": run_id or str(uuid4()), "order": "cancel"}
         url = path.format(**names, name="source", vendor=VENDOR)
         if method == "POST" and path.endswith("/media"):
             files = [("files", ("a.jpg", picture(), "image/jpeg"))]
@@ -133,6 +167,17 @@ async def banked(world: World) -> str:
         await tx.banks.add(bank)
         (entry,) = await tx.banks.restore(bank.id, [KnownHash(EntryKind.SHA256, "a" * 64)], by="ada")
     return str(entry.id)
+
+
+async def policied(world: World, media_id: str) -> str:
+    """A run of the library's first policy, and a decision on the item."""
+    policy = await stored(world.db, world.library, "name: mine\n")
+    run = PolicyRun(library_id=world.library.id, policy_id=policy.id, created_by="ada")
+    opened: dict[str, Any] = {"final": False, "verdict": "review", "policy_version": policy.version, "decided_by": "policy"}
+    async with world.db.transaction() as tx:
+        await tx.policies.begin_run(run)
+        await tx.decisions.record(MediaDecision(media_id=UUID(media_id), **opened))
+    return str(run.id)
 
 
 class TestEveryRoute:
@@ -164,7 +209,8 @@ class TestEveryRoute:
         vault = Vault(MemoryKeys(), MemoryLockedStore(), timedelta(days=1))
         evidence_id = str((await sealed(quiet_world, vault=vault)).id)
         entry_id = await banked(quiet_world)
-        call = calling(quiet_world, key, media_id=media_id, entry_id=entry_id, evidence_id=evidence_id)
+        run_id = await policied(quiet_world, media_id)
+        call = calling(quiet_world, key, media_id=media_id, entry_id=entry_id, evidence_id=evidence_id, run_id=run_id)
         for (method, path), needed in NEEDS.items():
             answer = await call(method, path)
             if scope in {needed, Scope.ADMIN}:

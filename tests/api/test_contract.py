@@ -21,7 +21,10 @@ SUMMARY = {
     *("sha256", "batch_id", "tracking_id", "created_at", "updated_at"),
 }
 VARIANT = {"name", "format", "frame", "width", "height", "bytes", "quality", "sha256", "engine", "trade", "url"}
-DECISION = {"round", "verdict", "policy_version", "reasons", "findings", "decided_by", "final", "decided_at"}
+DECISION = {"round", "verdict", "policy_version", "reasons", "findings", "decided_by", "final", "decided_at"} | {
+    "risk",
+    "rule",
+}
 
 
 async def insert(world: World, filename: str, *, age: int = 0, status: Status = Status.ACCEPTED) -> str:

@@ -72,7 +72,7 @@ def _policies() -> None:
         sa.ForeignKeyConstraint(["library_id"], ["library.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_policy_change_library", "policy_change", ["library_id", "id"])
+    op.create_index("ix_policy_change_policy", "policy_change", ["policy_id", "id"])
     op.execute(REFUSE)
     for when in ("BEFORE UPDATE OR DELETE ON policy_change FOR EACH ROW", "BEFORE TRUNCATE ON policy_change"):
         name = "policy_change_no_truncate" if "TRUNCATE" in when else "policy_change_no_change"
