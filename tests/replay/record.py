@@ -64,9 +64,9 @@ async def _one(
     async with db.transaction() as tx:
         library = await tx.access.ensure_library(f"lib-{uuid4().hex[:12]}", name="Replay", settings={})
     options = dict(branch.world)
-    own = settings.model_copy(update={k: v for k, v in options.items() if k != "skip_time"})
-    skip_time = bool(options.get("skip_time"))
-    async with open_world(own, client, db, store, library, folder, skip_time=skip_time) as world:
+    opening = {name: options.pop(name) for name in ("skip_time", "roles") if name in options}
+    own = settings.model_copy(update=options)
+    async with open_world(own, client, db, store, library, folder, **opening) as world:
         handle = client.get_workflow_handle(await branch.drive(world))
         async with asyncio.timeout(PATIENCE):
             with suppress(WorkflowFailureError):
