@@ -56,8 +56,7 @@ def vendors_asked(settings: Settings, policy: Policy, lane: Lane) -> tuple[Vendo
     A vendor that the policy names and the deployment does not have is asked all the same: its silence is on the
     decision, where leaving it out would not be seen.
     """
-    named = (policy.lanes.fast_ask if lane is Lane.FAST else ()) or policy.ask
-    return tuple(_ask(name, settings.vendors.get(name)) for name in named)
+    return tuple(_ask(name, settings.vendors.get(name)) for name in policy.asked(lane))
 
 
 def _ask(name: str, vendor: VendorSettings | None) -> VendorAsk:

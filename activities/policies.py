@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from mediagate.errors import NotFound
+from mediagate.errors import NotFound, PolicyUnusable
 from mediagate.moderation import documents
 from mediagate.moderation.lanes import Lane, lane_of
 from mediagate.moderation.policy import Decision, Policy, Subject, decide
@@ -145,7 +145,7 @@ async def set_mode(
         stored = await tx.policies.numbered(library.id, number)
         if mode in {PolicyMode.LIVE, PolicyMode.SHADOW} and stored.mode is not mode:
             documents.parse(stored.document, vendors=vendors)
-        told = differences((await tx.policies.active(library)).live, stored.policy)
+        told = await _told(tx, library, stored)
         await tx.policies.set_mode(stored, mode, by=by, note=note)
     return stored, told
 
@@ -153,6 +153,14 @@ async def set_mode(
 def differences(old: Policy, new: Policy) -> tuple[str, ...]:
     """What the new one says otherwise, sentence by sentence; what it is called is nothing of that."""
     return documents.diff(old, new.model_copy(update={"name": old.name, "version": old.version}))
+
+
+async def _told(tx: Transaction, library: Library, stored: LibraryPolicy) -> tuple[str, ...]:
+    """What differs from the live one; what cannot be read is replaced, or retired, all the same."""
+    try:
+        return differences((await tx.policies.active(library)).live, stored.policy)
+    except PolicyUnusable:
+        return ()
 
 
 async def _locked(tx: Transaction, slug: str) -> Library:

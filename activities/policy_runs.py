@@ -9,6 +9,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities.policies import Case, subject_of
+from mediagate.errors import Conflict, PolicyUnusable
 from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.policy import Decision, Policy, Reason, decide
@@ -76,14 +77,19 @@ class PolicyRuns:
 
         Raises:
             NotFound: the run's row is gone.
+            Conflict: this release cannot read the policy; the run ends.
         """
         run_id = UUID(job.run_id)
         async with self._deps.db.transaction() as tx:
             _, library, stored = await tx.policies.run_with_policy(run_id)
+        try:
+            policy = stored.policy
+        except PolicyUnusable as error:
+            raise Conflict(error.message) from error
         looked = await look_again(
             self._deps.db,
             library,
-            stored.policy,
+            policy,
             after=_position(job.after_time, job.after_id),
             limit=job.limit,
             include_human=job.include_human,

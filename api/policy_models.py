@@ -10,6 +10,7 @@ from api.models import Text
 from mediagate.media.values import Verdict
 from mediagate.moderation.policy_runs import (
     MOST_DRY_RUN,
+    MOST_LAST,
     MOST_RUN_AT_ONCE,
     Comparison,
     ItemState,
@@ -151,7 +152,7 @@ class RunCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: Literal[RunMode.DRY_RUN, RunMode.APPLY] = RunMode.APPLY
-    last: int | None = Field(None, ge=1, description="only so many items, the newest; null: all")
+    last: int | None = Field(None, ge=1, le=MOST_LAST, description="only so many items, the newest; null: all")
     include_human: bool = Field(False, description="also change what people decided")
     at_once: int = Field(4, ge=1, le=MOST_RUN_AT_ONCE, description="items decided anew at the same time")
     per_second: float = Field(5.0, gt=0, le=100, description="items decided anew per second, at most")

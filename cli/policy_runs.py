@@ -16,7 +16,7 @@ from cli.runs.access import operations
 from db.session import Database, Transaction
 from db.tables import Library as LibraryRow
 from db.tables import LibraryPolicy, PolicyRun
-from mediagate.moderation.policy_runs import MOST_DRY_RUN, MOST_RUN_AT_ONCE, Comparison, RunMode
+from mediagate.moderation.policy_runs import MOST_DRY_RUN, MOST_LAST, MOST_RUN_AT_ONCE, Comparison, RunMode
 from mediagate.settings import Settings
 from workflows.client import Flows
 from workflows.messages import PolicyRunInput
@@ -33,7 +33,9 @@ def run(
     number: Number,
     library: Library,
     apply: Annotated[bool, typer.Option("--apply", help="Change what it finds, once that is confirmed.")] = False,
-    last: Annotated[int | None, typer.Option(min=1, help="Only so many items, the newest; default: all.")] = None,
+    last: Annotated[
+        int | None, typer.Option(min=1, max=MOST_LAST, help="Only so many items, the newest; default: all.")
+    ] = None,
     include_human: Annotated[bool, typer.Option("--include-human", help="Also change what people decided.")] = False,
     at_once: Annotated[int, typer.Option(min=1, max=MOST_RUN_AT_ONCE, help="Items decided anew at a time.")] = 4,
     per_second: Annotated[float, typer.Option(min=0.01, max=100, help="Items decided anew per second.")] = 5.0,

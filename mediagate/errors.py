@@ -33,6 +33,7 @@
     │   ├── PurgeUnavailable         caches may still show what was taken down
     │   ├── DecoderDied              crashed, hung or out of memory; after three times the file is set apart
     │   ├── WatermarkUnusable        uploads wait until the library's mark is mended
+    │   ├── PolicyUnusable           uploads wait until a policy is live that this release can read
     │   ├── ClassifierUnusable       uploads wait until the local model is mended
     │   ├── ScannerUnavailable       uploads wait, unless MEDIAGATE_CLAMD_FAIL_CLOSED is off
     │   ├── EvidenceKeyMissing       what was sealed cannot be opened, nor anything be sealed, until it is back
@@ -226,6 +227,10 @@ class DecoderDied(Unavailable):
 
 class WatermarkUnusable(Unavailable):
     """The library's watermark cannot be used: mend it in the library's settings; its uploads wait and try again."""
+
+
+class PolicyUnusable(Unavailable):
+    """The library's policy cannot be read by this release: make another one live; uploads wait and try again."""
 
 
 class ClassifierUnusable(Unavailable):

@@ -47,6 +47,7 @@ class PolicyRunWorkflow:
         self._job = job
         self._at = job.progress
         self._pages = 0
+        self._next_at: datetime = workflow.now()
         self._recording = asyncio.Lock()
 
     @workflow.run
@@ -197,23 +198,24 @@ class PolicyRunWorkflow:
         begun: list[asyncio.Task[ItemOutcome]] = []
         for item in page.items:
             await window.acquire()
+            if not item.overruled:
+                await self._pace()
             if not await self._goes_on():
                 break
             task = asyncio.create_task(self._one(item))
             task.add_done_callback(lambda _: window.release())
             begun.append(task)
-            if item is not page.items[-1] and not item.overruled:
-                await self._pace()
         return list(await asyncio.gather(*begun))
 
     async def _pace(self) -> None:
-        """Not faster than was asked for; a run that is cancelled waits no longer."""
-        with suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: self._at.cancelled,
-                timeout=1 / self._job.per_second,
-                timeout_summary="not faster than was asked for",
-            )
+        """Not faster than was asked for, but in lots of a second: the service's timers are hardly finer than that."""
+        ahead = self._next_at - workflow.now()
+        if ahead >= timedelta(seconds=1):
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._at.cancelled, timeout=ahead, timeout_summary="not faster than was asked for"
+                )
+        self._next_at = max(self._next_at, workflow.now()) + timedelta(seconds=1 / self._job.per_second)
 
     async def _one(self, item: RunItem) -> ItemOutcome:
         undo = self._job.mode is RunMode.UNDO
@@ -333,4 +335,4 @@ class PolicyRunWorkflow:
         elif isinstance(error, ActivityError):
             kind = reporting.kind_of(error)
             workflow.upsert_search_attributes([names.FAILURE_KIND.value_set(kind)])
-            await self._end(RunState.FAILED, f"{kind}: {error.cause or error}")
+            await self._end(RunState.FAILED, str(error.cause or error))

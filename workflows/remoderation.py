@@ -43,6 +43,7 @@ class RemoderationWorkflow:
         self._settled: SettleReview | None = None
         self._in_review = False
         self._decision: DecisionResult | None = None
+        self._beside: asyncio.Future[tuple[None, None]] | None = None
 
     @workflow.run
     async def run(self, job: RemoderateInput) -> RemoderateResult:
@@ -60,6 +61,8 @@ class RemoderationWorkflow:
         await self._tell("moderation_result", f"{filed.status.value}: {decision.reason}")
         if filed.renditions:
             await self._start_renditions()
+        if self._beside:
+            await self._beside
         await workflow.wait_condition(workflow.all_handlers_finished)
         return RemoderateResult(
             media_id=job.media_id, status=filed.status, verdict=decision.verdict, reason=decision.reason
@@ -102,14 +105,13 @@ class RemoderationWorkflow:
             f"In review again because of {opened.reason}; due {due:%Y-%m-%d %H:%M} UTC, then the policy's default."
         )
         # Beside the wait: neither a mail server nor a cache that is away keeps anybody from deciding.
-        telling = asyncio.gather(self._tell("review_due", opened.reason), self._purge(opened))
+        self._beside = asyncio.gather(self._tell("review_due", opened.reason), self._purge(opened))
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._human is not None or self._settled is not None,
                 timeout=max(due - workflow.now(), timedelta(0)),
                 timeout_summary="review deadline",
             )
-        await telling
         if self._human:
             reason = Reason(code=self._human.reason or "person", detail=self._human.note)
             by = f"person:{self._human.reviewer}"

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import ValidationError
 from sqlalchemy import BigInteger, Column, Identity, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from db.tables.columns import created_column, enum_column, json_column, library_column, media_column, time_column
+from mediagate.errors import PolicyUnusable
 from mediagate.media.values import Verdict
 from mediagate.moderation.policy import Policy
 from mediagate.moderation.policy_runs import ItemState, PolicyMode, RunMode, RunState
@@ -53,8 +55,15 @@ class LibraryPolicy(SQLModel, table=True):
 
     @property
     def policy(self) -> Policy:
-        """The policy as a value, with that version. Raises ValidationError if a newer release wrote it."""
-        return Policy.model_validate({**self.document, "version": self.version})
+        """The policy as a value, with that version.
+
+        Raises:
+            PolicyUnusable: another release wrote what this one cannot read.
+        """
+        try:
+            return Policy.model_validate({**self.document, "version": self.version})
+        except (ValidationError, TypeError) as error:
+            raise PolicyUnusable(f"The stored policy {self.version} cannot be read by this release.") from error
 
 
 class PolicyChange(SQLModel, table=True):

@@ -17,6 +17,8 @@ from mediagate.moderation.remoderation import PERSON
 
 MOST_DRY_RUN = 5_000
 """Items that a dry-run looks at."""
+MOST_LAST = 1_000_000_000
+"""Items to which a run may be limited."""
 MOST_AT_ONCE = 500
 """Items of a dry-run that is answered at once."""
 MOST_RUN_AT_ONCE = 50

@@ -11,6 +11,7 @@ from activities.policies import Case, decide_by_live, put_policy
 from activities.policy_orders import dry_run, shadow_report
 from activities.policy_runs import PolicyRuns
 from db.tables import PolicyRun, VendorReliability
+from mediagate.errors import PolicyUnusable
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.lanes import Lane
 from mediagate.moderation.policy import Policy, Reason
@@ -81,7 +82,13 @@ class TestLive:
             "{fact: frames, equals: 3}",
         ]
         await stored(steps.world.db, steps.world.library, f"rules: [{rule % ', '.join(facts)}]", PolicyMode.LIVE)
-        fields: dict[str, Any] = {"tags": ["beach"], "category": "holiday", "trusted": True, "width": 640, "facts": {"frames": 3}}
+        fields: dict[str, Any] = {
+            "tags": ["beach"],
+            "category": "holiday",
+            "trusted": True,
+            "width": 640,
+            "facts": {"frames": 3},
+        }
         media_id = await steps.world.seal(picture(), status=Status.AWAITING_MODERATION, **fields)
         result = await record(steps, media_id, 0.1, lane=Lane.BULK)
         assert (result.verdict, result.reason) == (Verdict.QUARANTINE, "rule:r")
@@ -340,5 +347,17 @@ class TestRunSteps:
         world = steps.world
         policy = await put_policy(world.db, world.library.slug, CAREFUL, by="ada")
         policy.document = {"default": {"review_at": "sometimes"}}
-        with pytest.raises(ValueError, match="review_at"):
+        with pytest.raises(PolicyUnusable, match="careful@1 cannot be read by this release"):
             assert policy.policy
+
+    async def test_uploads_wait_for_a_live_one_that_can_be_read(self, steps: Steps) -> None:
+        world = steps.world
+        await stored(world.db, world.library, STRICT, PolicyMode.LIVE)
+        broken = "UPDATE policy SET document = '[]' WHERE library_id = :id"
+        async with world.db.transaction() as tx:
+            await tx.session.execute(text(broken), {"id": world.library.id})
+        media_id = await moderated(steps)
+        with pytest.raises(PolicyUnusable):
+            await record(steps, media_id)
+        await stored(world.db, world.library, STRICT, PolicyMode.LIVE)
+        assert (await record(steps, media_id)).policy_version == "strict@2"

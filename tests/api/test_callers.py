@@ -173,7 +173,12 @@ async def policied(world: World, media_id: str) -> str:
     """A run of the library's first policy, and a decision on the item."""
     policy = await stored(world.db, world.library, "name: mine\n")
     run = PolicyRun(library_id=world.library.id, policy_id=policy.id, created_by="ada")
-    opened: dict[str, Any] = {"final": False, "verdict": "review", "policy_version": policy.version, "decided_by": "policy"}
+    opened: dict[str, Any] = {
+        "final": False,
+        "verdict": "review",
+        "policy_version": policy.version,
+        "decided_by": "policy",
+    }
     async with world.db.transaction() as tx:
         await tx.policies.begin_run(run)
         await tx.decisions.record(MediaDecision(media_id=UUID(media_id), **opened))

@@ -279,6 +279,26 @@ class TestRuns:
         (item,) = (await working.read(f"/runs/{undo['id']}/items", state="undone"))["items"]
         assert item["media_id"] == str(media_id)
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"last": 0},
+            {"last": 2**31},
+            {"last": 2**70},
+            {"at_once": 51},
+            {"per_second": 0},
+            {"per_second": 1e9},
+            {"mode": "undo"},
+            {"extra": 1},
+            [],
+        ],
+        ids=range(9),
+    )
+    async def test_what_is_out_of_bounds_is_refused(self, policies: Policies, body: Any) -> None:
+        await stored(policies.world.db, policies.world.library, STRICT, PolicyMode.LIVE)
+        assert_problem(await policies.ask("POST", "/1/runs", json=body), 422, "invalid_request")
+        assert (await policies.read("/runs"))["items"] == []
+
     async def test_one_that_never_began_is_cancelled_all_the_same(self, policies: Policies) -> None:
         """As when the service was away: its row would keep others from beginning."""
         world = policies.world

@@ -3,20 +3,25 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
+from activities.policy_orders import start_run, undo_run
 from db.tables import Bank
 from mediagate.errors import PurgeUnavailable, VendorUnavailable
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.banks import EntryKind, KnownHash
+from mediagate.moderation.policy_runs import PolicyMode, RunMode, RunState
 from mediagate.notify.purging import MemoryPurger
 from mediagate.storage import keys
 from tests.broken import broken_pixels
 from tests.evidence import sealing_keys
+from tests.policies import CAREFUL, STRICT, filed, run_row, stored
 from tests.workflows import runs
 from tests.world import VENDOR, World, picture
-from workflows.messages import AbortRequest, HumanDecision, RebuildInput, SweepInput
-from workflows.names import Role, rebuild_id, remoderation_id, renditions_id, takedown_id
+from workflows.messages import AbortRequest, HumanDecision, PolicyRunInput, RebuildInput, SweepInput
+from workflows.names import Role, policy_run_id, rebuild_id, remoderation_id, renditions_id, takedown_id
 
 Drive = Callable[[World], Awaitable[str]]
 """Drives one run until nothing more is to come but its end; its workflow id."""
@@ -211,6 +216,92 @@ async def _doubted(world: World) -> str:
     return media_id
 
 
+async def policy_tried(world: World) -> str:
+    """A policy is held against decided items; the history begins anew after each page."""
+    for _ in range(2):
+        await filed(world, scores={"nudity": 0.45})
+    draft = await stored(world.db, world.library, STRICT)
+    return await _policy_run(world, draft.number, RunMode.DRY_RUN, page=1, stretch=1)
+
+
+async def policy_applied(world: World) -> str:
+    """Previewed and confirmed: one item changes, for one a person is asked, one was taken down meanwhile."""
+    gone, *_ = [await filed(world, scores={"nudity": score}) for score in (0.45, 0.45, 0.25)]
+    run = await _previewed(world, STRICT)
+    await runs.take_down(world, str(gone))
+    await world.flows.order_policy_run(run, "confirm", "bob")
+    return policy_run_id(run)
+
+
+async def policy_undone(world: World) -> str:
+    """What one run changed is brought back: an item by a new round, another one out of the review it is in."""
+    return policy_run_id(str(await _undone(world)))
+
+
+async def review_taken_back(world: World) -> str:
+    """The review that a policy opened, as seen by the run of its item."""
+    await _undone(world)
+    async with world.db.transaction() as tx:
+        (item, *_) = await tx.media.page(world.library.id, status=None, q=None, after=None, limit=1)
+    return remoderation_id(str(item.id))
+
+
+async def policy_not_confirmed(world: World) -> str:
+    """Nobody confirms the preview in time."""
+    await filed(world, scores={"nudity": 0.45})
+    live = await stored(world.db, world.library, STRICT, PolicyMode.LIVE)
+    return await _policy_run(world, live.number, RunMode.APPLY)
+
+
+async def policy_cancelled(world: World) -> str:
+    """Paused, resumed and cancelled between two items."""
+    media = [await filed(world, scores={"nudity": 0.45}) for _ in range(2)]
+    run = await _previewed(world, STRICT, per_second=0.01)
+    await world.flows.order_policy_run(run, "confirm", "bob")
+    await world.until(str(media[1]), Status.REJECTED)
+    for order in ("pause", "resume", "cancel"):
+        await world.flows.order_policy_run(run, order, "bob")
+    return policy_run_id(run)
+
+
+async def policy_unreadable(world: World) -> str:
+    """The policy cannot be read."""
+    await stored(world.db, world.library, STRICT)
+    async with world.db.transaction() as tx:
+        (await tx.policies.numbered(world.library.id, 1)).document = {"default": "harsh"}
+    return await _policy_run(world, 1, RunMode.DRY_RUN)
+
+
+async def _policy_run(world: World, number: int, mode: RunMode, **fields: Any) -> str:
+    job = PolicyRunInput(run_id=str(uuid4()), library=world.library.slug, mode=mode, actor="ada", **fields)
+    return policy_run_id(str((await start_run(world.db, world.flows, world.library, number, job)).id))
+
+
+async def _previewed(world: World, text: str, **fields: Any) -> str:
+    live = await stored(world.db, world.library, text, PolicyMode.LIVE)
+    run = (await _policy_run(world, live.number, RunMode.APPLY, **fields)).removeprefix(policy_run_id(""))
+
+    async def waits() -> bool:
+        return (await run_row(world.db, UUID(run))).state is RunState.PREVIEWED
+
+    await runs.until(waits)
+    return run
+
+
+async def _undone(world: World) -> UUID:
+    """The id of the run that undoes."""
+    changed, asked = await filed(world, Verdict.REJECT), await filed(world, scores={"nudity": 0.35})
+    run = await _previewed(world, CAREFUL)
+    await world.flows.order_policy_run(run, "confirm", "bob")
+    await world.client.get_workflow_handle(policy_run_id(run)).result()
+    await world.until(str(asked), Status.IN_REVIEW)
+    await world.until(str(changed), Status.APPROVED)
+    day = timedelta(days=1)
+    undo = await undo_run(world.db, world.flows, world.library, UUID(run), by="eve", review=day)
+    await world.client.get_workflow_handle(policy_run_id(str(undo.id))).result()
+    return undo.id
+
+
 async def renditions(world: World) -> str:
     """Further pictures of an item, asked for after its approval."""
     await world.configure(images={"siblings": ["webp"]})
@@ -265,6 +356,13 @@ BRANCHES = {
     "remoderated-deadline": Branch(remoderated_by_nobody, SKIPPING),
     "rejected-sealed": Branch(vendor_says("reject", nudity=0.95), SEALING),
     "takedown-sealed": Branch(taken_down, SEALING),
+    "remoderated-taken-back": Branch(review_taken_back),
+    "policy-tried": Branch(policy_tried),
+    "policy-applied": Branch(policy_applied),
+    "policy-undone": Branch(policy_undone),
+    "policy-not-confirmed": Branch(policy_not_confirmed, SKIPPING),
+    "policy-cancelled": Branch(policy_cancelled),
+    "policy-unreadable": Branch(policy_unreadable),
     "eager": Branch(eager),
     "renditions": Branch(renditions),
     "rebuild": Branch(rebuilt),

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
 
 from activities.policy_orders import order_run, start_run, undo_run
 from db.tables import LibraryPolicy, PolicyRun
@@ -19,7 +20,7 @@ from tests.policies import CAREFUL, STRICT, filed, items, run_row, standing, sto
 from tests.workflows import runs
 from tests.world import World, picture
 from workflows.messages import HumanDecision, PolicyRunInput, PolicyRunProgress
-from workflows.names import policy_run_id, remoderation_id
+from workflows.names import FAILURE_KIND, policy_run_id, remoderation_id
 
 DAY = timedelta(days=1)
 
@@ -194,6 +195,31 @@ class TestApply:
         assert found[whole].state is ItemState.APPLIED
 
 
+class TestEnds:
+    async def test_an_operator_cancels_it(self, world: World) -> None:
+        await filed(world, scores={"nudity": 0.45})
+        run = await begin(world, await stored(world.db, world.library, STRICT, PolicyMode.LIVE))
+        await previewed(world, run)
+        await handle(world, run).cancel()
+        with pytest.raises(WorkflowFailureError):
+            await handle(world, run).result()
+        row = await run_row(world.db, run.id)
+        assert (row.state, row.detail) == (RunState.CANCELLED, "cancelled by an operator; 0 items stay changed")
+
+    async def test_it_cannot_read_its_policy(self, world: World) -> None:
+        policy = await stored(world.db, world.library, STRICT)
+        async with world.db.transaction() as tx:
+            (await tx.policies.numbered(world.library.id, 1)).document = {"default": "harsh"}
+        run = await begin(world, policy, RunMode.DRY_RUN)
+        with pytest.raises(WorkflowFailureError):
+            await handle(world, run).result()
+        row = await run_row(world.db, run.id)
+        assert (row.state, bool(row.ended_at)) == (RunState.FAILED, True)
+        assert row.detail == "Conflict: The stored policy strict@1 cannot be read by this release."
+        described = await handle(world, run).describe()
+        assert described.typed_search_attributes[FAILURE_KIND] == "Conflict"
+
+
 class TestPeople:
     async def test_what_they_decided_before_is_left_alone(self, world: World) -> None:
         theirs = await filed(world, by="person:ada", scores={"nudity": 0.45})
@@ -254,19 +280,33 @@ class TestReviews:
         assert (await items(world.db, run.id))[media_id].detail == "it is withheld already: nobody is asked"
 
 
+async def begun(world: World, media_id: UUID) -> bool:
+    """True once the item is being decided anew."""
+    try:
+        await world.client.get_workflow_handle(remoderation_id(str(media_id))).describe()
+    except RPCError:
+        return False
+    return True
+
+
 class TestOrders:
     async def test_a_pause_holds_until_it_ends(self, world: World) -> None:
         media = [await filed(world, scores={"nudity": 0.45}) for _ in range(3)]
         live = await stored(world.db, world.library, STRICT, PolicyMode.LIVE)
-        run = await begin(world, live, per_second=2, at_once=1, page=1)
+        run = await begin(world, live, at_once=1, page=1)
         await previewed(world, run)
-        await order(world, run, "confirm")
-        paused = await order(world, run, "pause")
+        async with world.db.transaction() as tx:  # the first one to be decided waits for its lock
+            await tx.media.get(media[2], lock=True)
+            await order(world, run, "confirm")
+            await runs.until(lambda: begun(world, media[2]))
+            paused = await order(world, run, "pause")
         assert (paused.state, paused.detail) == (RunState.PAUSED, "paused by bob")
+        await reached(world, run, lambda row: row.applied == 1)
         with pytest.raises(Conflict, match="nothing to pause"):
             await order(world, run, "pause")
         assert (await handle(world, run).query("progress", result_type=PolicyRunProgress)).paused
-        assert (await order(world, run, "resume")).state is RunState.APPLYING
+        assert await status(world, media[1]) is Status.APPROVED
+        assert (await world.flows.order_policy_run(str(run.id), "resume", "bob")).shown is RunState.APPLYING
         with pytest.raises(Conflict, match="not paused"):
             await order(world, run, "resume")
         assert (await ended(world, run)).applied == 3
