@@ -7,12 +7,13 @@ from uuid import UUID
 import typer
 
 from activities.policies import differences, put_policy, set_mode
-from activities.policy_orders import MOST_SHADOWED, dry_run, shadow_report
+from activities.policy_orders import MOST_SHADOWED, shadow_report
 from cli import policy_runs
 from cli.bank_access import by, in_library, library_of, with_database
 from cli.local_stack import adopt_local_stack
 from cli.output import Json, Mark, mark, print_json, print_line, print_table
-from cli.policy_runs import Library, Number, changed_rows, print_comparison
+from cli.policy_reports import changed_rows, print_comparison
+from cli.policy_runs import Library, Number, tried
 from db.session import Database, Transaction
 from db.tables import Library as LibraryRow
 from db.tables import LibraryPolicy
@@ -187,14 +188,7 @@ def dry_run_(number: Number, library: Library, last: Last = 1000, as_json: Json 
     Example: `mediagate policy dry-run 3 --library photos --last 1000`
     """
 
-    async def act(db: Database) -> tuple[str, Any, list[Any]]:
-        async with db.transaction() as tx:
-            owner = await library_of(tx, library)
-            row = await tx.policies.numbered(owner.id, number)
-        comparison, changed = await dry_run(db, owner, row.policy, last=last)
-        return row.version, comparison, changed
-
-    version, comparison, changed = with_database(act)
+    version, comparison, changed = tried(library, number, last=last)
     if as_json:
         facts = {"version": version, "comparison": comparison.model_dump(), "changed": changed_rows(changed)}
         print_json(facts)

@@ -1,7 +1,6 @@
 """The commands of `mediagate policy` about runs over decided items."""
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid4
@@ -12,6 +11,7 @@ from activities.policy_orders import dry_run, order_run, start_run, undo_run
 from activities.policy_runs import Looked
 from cli.bank_access import by, in_library, library_of, with_database
 from cli.output import Json, print_json, print_line, print_table
+from cli.policy_reports import print_comparison
 from cli.runs.access import operations
 from db.session import Database, Transaction
 from db.tables import Library as LibraryRow
@@ -69,7 +69,9 @@ def run(
             review=Settings().review_time,
             actor=by(),
         )
-        return await start_run(db, flows, await _library(db, library), number, job)
+        async with db.transaction() as tx:
+            owner = await library_of(tx, library)
+        return await start_run(db, flows, owner, number, job)
 
     _told(_with_flows(act), as_json)
 
@@ -175,8 +177,8 @@ def undo(run_id: RunId, yes: Yes = False, as_json: Json = False) -> None:
         return
 
     async def act(db: Database, flows: Flows) -> PolicyRun:
-        owner = await _owner(db, run_id)
-        return await undo_run(db, flows, owner, run_id, by=by(), review=Settings().review_time)
+        review = Settings().review_time
+        return await undo_run(db, flows, await _owner(db, run_id), run_id, by=by(), review=review)
 
     _told(_with_flows(act), as_json)
 
@@ -193,48 +195,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def print_comparison(comparison: Comparison, title: str) -> None:
-    """The tables of a comparison."""
-    verdicts = sorted({new for row in comparison.matrix.values() for new in row})
-    for name, matrix in (("decided", comparison.matrix), ("by people", comparison.people)):
-        if matrix:
-            rows = [(old, *(row.get(new, 0) for new in verdicts)) for old, row in sorted(matrix.items())]
-            print_table([name, *(f"→ {new}" for new in verdicts)], rows, title=title)
-    if comparison.reasons:
-        print_table(["changed because of", "items"], Counter(comparison.reasons).most_common())
-    people = comparison.agreement_with_people
-    print_line(
-        f"{comparison.changed} of {comparison.looked_at} items would be decided otherwise; applying it would change"
-        f" {comparison.applicable}. Agreement {_share(comparison.agreement)}, with people {_share(people)}."
-    )
+def tried(library: str, number: int, *, last: int, human: bool = False) -> tuple[str, Comparison, list[Looked]]:
+    """A dry-run, here and now; the version first. `human`: as if what people decided were changed as well."""
 
-
-def changed_rows(changed: Iterable[Looked]) -> list[dict[str, Any]]:
-    """Changed items for `--json` and for tables."""
-    return [
-        {
-            "media_id": str(one.media.id),
-            "from": one.standing.verdict,
-            "decided_by": one.standing.decided_by,
-            "to": one.wanted.verdict.value,
-            "reason": one.wanted.rule,
-            "risk": one.wanted.risk,
-            "left": one.left or "",
-        }
-        for one in changed
-    ]
-
-
-def _show_what_would_change(number: int, library: str, last: int | None, include_human: bool, as_json: bool) -> None:
-    async def act(db: Database) -> tuple[str, Comparison]:
+    async def act(db: Database) -> tuple[str, Comparison, list[Looked]]:
         async with db.transaction() as tx:
             owner = await library_of(tx, library)
             row = await tx.policies.numbered(owner.id, number)
-        most = min(last or MOST_DRY_RUN, MOST_DRY_RUN)
-        comparison, _ = await dry_run(db, owner, row.policy, last=most, include_human=include_human)
-        return row.version, comparison
+        return row.version, *await dry_run(db, owner, row.policy, last=last, include_human=human)
 
-    version, comparison = with_database(act)
+    return with_database(act)
+
+
+def _show_what_would_change(number: int, library: str, last: int | None, include_human: bool, as_json: bool) -> None:
+    version, comparison, _ = tried(library, number, last=min(last or MOST_DRY_RUN, MOST_DRY_RUN), human=include_human)
     if as_json:
         print_json({"done": False, "version": version, "comparison": comparison.model_dump()})
         return
@@ -279,11 +253,6 @@ async def _owner(db: Database, run_id: UUID) -> LibraryRow:
     return owner
 
 
-async def _library(db: Database, slug: str) -> LibraryRow:
-    async with db.transaction() as tx:
-        return await library_of(tx, slug)
-
-
 def _with_flows(act: Callable[[Database, Flows], Awaitable[T]]) -> T:
     async def acting(db: Database) -> T:
         return await act(db, Flows((await operations()).client))
@@ -297,7 +266,3 @@ def _facts(row: PolicyRun) -> dict[str, Any]:
 
 def _at(moment: datetime | None) -> str:
     return f"{moment:%F %T}" if moment else ""
-
-
-def _share(share: float | None) -> str:
-    return "unknown" if share is None else f"{share:.1%}"

@@ -5,17 +5,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    ChildWorkflowError,
-    WorkflowAlreadyStartedError,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.policy_runs import PolicyRuns
-    from mediagate.media.values import Verdict
     from mediagate.moderation.policy_runs import ENDED, WORKING, ItemState, RunMode, RunState
     from workflows import names, policies, reporting
     from workflows.messages import (
@@ -23,15 +16,13 @@ with workflow.unsafe.imports_passed_through():
         PolicyRunInput,
         PolicyRunProgress,
         PreviewInput,
-        RemoderateInput,
         RunItem,
         RunItemsInput,
         RunItemsPage,
         RunOrder,
         RunRecord,
-        SettleReview,
     )
-    from workflows.remoderation import RemoderationWorkflow
+    from workflows.policy_items import decide_anew
 
 
 @workflow.defn
@@ -218,55 +209,9 @@ class PolicyRunWorkflow:
         self._next_at = max(self._next_at, workflow.now()) + timedelta(seconds=1 / self._job.per_second)
 
     async def _one(self, item: RunItem) -> ItemOutcome:
-        undo = self._job.mode is RunMode.UNDO
-        skipped, done = ItemState.SKIPPED, ItemState.UNDONE if undo else ItemState.APPLIED
-        if item.overruled:
-            return ItemOutcome(media_id=item.media_id, state=skipped, detail="decided since by somebody else")
-        try:
-            await (self._settle(item) if item.in_review else self._remoderate(item))
-        except WorkflowAlreadyStartedError:
-            return ItemOutcome(media_id=item.media_id, state=skipped, detail="it is being decided anew")
-        except (ApplicationError, ChildWorkflowError) as error:
-            if is_cancelled_exception(error):
-                raise
-            if item.in_review:  # its review has just ended
-                return ItemOutcome(media_id=item.media_id, state=skipped, detail="decided since by somebody else")
-            return ItemOutcome(
-                media_id=item.media_id, state=ItemState.FAILED, detail=reporting.kind_of(error.cause or error)
-            )
-        return ItemOutcome(media_id=item.media_id, state=done, round=item.round)
-
-    async def _remoderate(self, item: RunItem) -> None:
-        """A new round. Where it asks a person, it is not waited for: that may take days."""
-        started = await workflow.start_child_workflow(
-            RemoderationWorkflow.run,
-            RemoderateInput(
-                media_id=item.media_id,
-                library=item.library,
-                tracking_id=item.tracking_id,
-                round=item.round,
-                cause=self._cause,
-                verdict=item.verdict,
-                reasons=item.reasons,
-                policy_version=item.policy_version,
-                actor=self._at.confirmed_by or self._job.actor,
-                review=self._job.review,
-            ),
-            id=names.remoderation_id(item.media_id),
-            # A run that ends leaves what it began to its end.
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"decide anew: {self._cause}",
-        )
-        if item.verdict is not Verdict.REVIEW:
-            await started
-
-    async def _settle(self, item: RunItem) -> None:
-        """The review that the run opened is taken back."""
-        taken_back = SettleReview(
-            cause=self._cause, verdict=item.verdict, reasons=item.reasons, policy_version=item.policy_version
-        )
-        handle = workflow.get_external_workflow_handle(names.remoderation_id(item.media_id))
-        await handle.signal(RemoderationWorkflow.settle, taken_back)
+        actor = self._at.confirmed_by or self._job.actor
+        done = ItemState.UNDONE if self._job.mode is RunMode.UNDO else ItemState.APPLIED
+        return await decide_anew(item, done, cause=self._cause, actor=actor, review=self._job.review)
 
     @property
     def _cause(self) -> str:

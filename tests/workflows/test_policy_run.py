@@ -19,7 +19,7 @@ from mediagate.storage import keys
 from tests.policies import CAREFUL, STRICT, filed, items, run_row, standing, stored
 from tests.workflows import runs
 from tests.world import World, picture
-from workflows.messages import HumanDecision, PolicyRunInput, PolicyRunProgress
+from workflows.messages import HumanDecision, PolicyRunInput, PolicyRunProgress, RemoderateInput
 from workflows.names import FAILURE_KIND, policy_run_id, remoderation_id
 
 DAY = timedelta(days=1)
@@ -272,6 +272,29 @@ class TestReviews:
         assert (taken_back.round, taken_back.decided_by) == (1, f"undo:{run.id}")
         assert taken_back.policy_version == "thresholds-1"
         assert (await standing(world.db, media[0])).decided_by == "person:eve"
+
+    async def test_one_whose_run_is_gone_is_left_to_people(self, world: World) -> None:
+        """As when an operator terminated it: there is nothing to take back, and what is withheld stays so."""
+        media_id = await filed(world, scores={"nudity": 0.35})
+        run = await applied(world, text=CAREFUL)
+        await world.until(str(media_id), Status.IN_REVIEW)
+        await world.client.get_workflow_handle(remoderation_id(str(media_id))).terminate()
+        undo = await undone(world, run)
+        assert (undo.applied, undo.skipped) == (0, 1)
+        assert await status(world, media_id) is Status.IN_REVIEW
+
+    async def test_one_that_is_being_decided_anew_is_skipped(self, world: World) -> None:
+        media_id = await filed(world, scores={"nudity": 0.45})
+        run = await begin(world, await stored(world.db, world.library, STRICT, PolicyMode.LIVE))
+        await previewed(world, run)
+        late = RemoderateInput(media_id=str(media_id), library=world.library.slug, round=1, cause="late_verdict")
+        async with world.db.transaction() as tx:  # holds up the other one before it has decided
+            await tx.media.get(media_id, lock=True)
+            await world.flows.remoderate(late.model_copy(update={"verdict": Verdict.QUARANTINE}))
+            await order(world, run, "confirm")
+            await reached(world, run, lambda row: row.skipped == 1)
+        assert (await items(world.db, run.id))[media_id].detail == "it is being decided anew"
+        await world.until(str(media_id), Status.QUARANTINED)
 
     async def test_nobody_is_asked_about_what_is_withheld(self, world: World) -> None:
         media_id = await filed(world, Verdict.REJECT, scores={"nudity": 0.35})

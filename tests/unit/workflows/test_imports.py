@@ -9,7 +9,9 @@ HEAVY = ("sqlalchemy", "sqlmodel", "psycopg", "PIL", "minio", "fastapi", "starle
 
 
 class TestImports:
-    @pytest.mark.parametrize("module", ["workflows.upload", "workflows.sweep", "workflows.policies"])
+    @pytest.mark.parametrize(
+        "module", ["workflows.upload", "workflows.sweep", "workflows.policies", "workflows.policy_run"]
+    )
     def test_a_workflow_file_loads_nothing_heavy(self, module: str) -> None:
         code = f"import sys, {module}; print(sorted(m for m in {HEAVY!r} if m in sys.modules))"
         loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
