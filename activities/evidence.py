@@ -114,7 +114,7 @@ class Evidence:
 
         async with self._deps.db.transaction() as tx:
             await tx.media.get(facts.media.id, lock=True)
-            await tx.evidence.lock(Chain.RECORDS)
+            await tx.chains.lock(Chain.RECORDS)
             if standing := await tx.evidence.of_round(facts.media.id, job.round):
                 return standing
             record = EvidenceRecord(
@@ -133,7 +133,7 @@ class Evidence:
                 sealed_at=sealed_at,
                 retain_until=retain_until,
             )
-            await tx.evidence.append(record)
+            await tx.chains.append(record)
             line = {"evidence_id": str(record.id), "seq": record.seq, "sha256": record.sha256}
             await tx.media.record(record.media_id, f"sealed:{job.round}", "sealed", line)
         return record

@@ -1,10 +1,10 @@
 """Opening evidence, which is on record before anything is given out, and legal holds."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from uuid import UUID
 
 from activities.evidence_record import context_of, sealed_object
+from db.repositories.audit import Actor
 from db.session import Database
 from db.tables import EvidenceAccess, EvidenceRecord, LegalHold, now
 from mediagate.errors import Conflict
@@ -13,23 +13,12 @@ from mediagate.evidence.chain import Chain
 from mediagate.vault import Vault
 
 
-@dataclass(frozen=True)
-class Person:
-    """Who acts, and by which way in: `api:<id of the key>` or `cli:<log-in name>`."""
-
-    name: str
-    via: str
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.via})"
-
-
 async def open_evidence(
     db: Database,
     vault: Vault,
     record: EvidenceRecord,
     what: Opening,
-    who: Person,
+    who: Actor,
     *,
     reason: str,
     tracking_id: str = "",
@@ -40,7 +29,7 @@ async def open_evidence(
         ObjectMissing, ObjectCorrupt, EvidenceKeyMissing: as `Vault.open`; the opening stays on record.
     """
     async with db.transaction() as tx:
-        access = await tx.evidence.append(
+        access = await tx.chains.append(
             EvidenceAccess(
                 evidence_id=record.id,
                 library_id=record.library_id,
@@ -55,7 +44,7 @@ async def open_evidence(
     return vault.open(sealed_object(record), context_of(record.media_id, record.round))
 
 
-async def place_hold(db: Database, vault: Vault | None, media_id: UUID, who: Person, *, reason: str) -> LegalHold:
+async def place_hold(db: Database, vault: Vault | None, media_id: UUID, who: Actor, *, reason: str) -> LegalHold:
     """Let nothing of an item be deleted; a hold that is on it already stands, and is put on its evidence again.
 
     Raises:
@@ -73,7 +62,7 @@ async def place_hold(db: Database, vault: Vault | None, media_id: UUID, who: Per
     return hold
 
 
-async def release_hold(db: Database, vault: Vault | None, media_id: UUID, who: Person, *, reason: str) -> LegalHold:
+async def release_hold(db: Database, vault: Vault | None, media_id: UUID, who: Actor, *, reason: str) -> LegalHold:
     """End the hold on an item; what its evidence's retention forbids stays forbidden.
 
     Raises:

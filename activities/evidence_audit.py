@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from activities.evidence_record import context_of, sealed_object
-from db.repositories.evidence import Row
+from db.repositories.chains import Row
 from db.session import Database
 from db.tables import EvidenceAccess, EvidenceRecord, now
 from mediagate.errors import EvidenceKeyMissing, ObjectCorrupt, ObjectMissing
@@ -77,7 +77,7 @@ async def _follow(
     noted = await vault.checkpoints(chain)  # before the records, which only become more
     while len(breaks) - known < MOST_BREAKS:
         async with db.transaction() as tx:
-            rows = await tx.evidence.after(table, before.seq, limit=PAGE)
+            rows = await tx.chains.after(table, before.seq, limit=PAGE)
         if not rows:
             gone = sorted(seq for seq in noted if seq > before.seq)
             breaks += [Break(chain, seq, f"record {seq} is missing: a checkpoint notes it") for seq in gone[:1]]
@@ -163,7 +163,7 @@ async def rewrap(db: Database, vault: Vault, *, dry_run: bool) -> Rewrap:
     done, after = Rewrap(), 0
     while True:
         async with db.transaction() as tx:
-            rows = await tx.evidence.after(EvidenceRecord, after, limit=PAGE)
+            rows = await tx.chains.after(EvidenceRecord, after, limit=PAGE)
         if not rows:
             return done
         done.looked_at, after = done.looked_at + len(rows), rows[-1].seq

@@ -9,7 +9,8 @@ import typer
 
 from activities.evidence_access import open_evidence, place_hold, release_hold
 from activities.evidence_audit import Audit, Rewrap, rewrap, verify
-from cli.evidence_access import needed, person, record_of, with_vault, write_new
+from cli.actor import By, acting
+from cli.evidence_access import needed, record_of, with_vault, write_new
 from cli.output import Json, mark, print_error, print_json, print_line, print_table
 from db.session import Database
 from db.tables import EvidenceRecord, LegalHold
@@ -37,7 +38,6 @@ def _given(text: str) -> str:
 
 
 Reason = Annotated[str, typer.Option(callback=_given, help="Why; it is kept.")]
-By = Annotated[str | None, typer.Option(help="Who asks for it; kept beside the log-in name, which is the default.")]
 
 
 @app.command("list")
@@ -103,7 +103,7 @@ def open_(
 
     async def act(db: Database, vault: Vault | None) -> EvidenceRecord:
         record = await record_of(db, evidence_id)
-        opened = await open_evidence(db, needed(vault), record, Opening.BUNDLE, person(by), reason=reason)
+        opened = await open_evidence(db, needed(vault), record, Opening.BUNDLE, acting(by), reason=reason)
         await write_new(opened, out)
         return record
 
@@ -150,7 +150,7 @@ def hold(media_id: MediaId, reason: Reason, by: By = None, as_json: Json = False
     """
 
     async def act(db: Database, vault: Vault | None) -> LegalHold:
-        return await place_hold(db, vault, media_id, person(by), reason=reason)
+        return await place_hold(db, vault, media_id, acting(by), reason=reason)
 
     placed = with_vault(act)
     _print_hold(placed, f"On hold since {_day(placed.placed_at)}, by {placed.placed_by}: {placed.reason}", as_json)
@@ -164,7 +164,7 @@ def release(media_id: MediaId, reason: Reason, by: By = None, as_json: Json = Fa
     """
 
     async def act(db: Database, vault: Vault | None) -> LegalHold:
-        return await release_hold(db, vault, media_id, person(by), reason=reason)
+        return await release_hold(db, vault, media_id, acting(by), reason=reason)
 
     _print_hold(with_vault(act), "Released.", as_json)
 

@@ -1,7 +1,6 @@
 """How the commands about evidence reach it, and who they say it was."""
 
 import asyncio
-import getpass
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from uuid import UUID
 
-from activities.evidence_access import Person
 from cli.local_stack import adopt_local_stack
 from db.session import Database
 from db.tables import EvidenceRecord
@@ -74,12 +72,3 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def person(name: str | None) -> Person:
-    """Whoever is named, else the log-in name."""
-    try:
-        login = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        login = f"uid-{os.getuid()}"
-    return Person((name or "").strip() or login, f"cli:{login}")

@@ -10,7 +10,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from db.repositories.access import AccessRepository
+from db.repositories.audit import AuditRepository
 from db.repositories.banks import BankRepository
+from db.repositories.chains import ChainRepository
 from db.repositories.decisions import DecisionRepository
 from db.repositories.evidence import EvidenceRepository
 from db.repositories.fingerprints import FingerprintRepository
@@ -67,6 +69,16 @@ class Transaction:
     def evidence(self) -> EvidenceRepository:
         """What was sealed of restricted items, who opened it, legal holds."""
         return EvidenceRepository(self.session)
+
+    @cached_property
+    def chains(self) -> ChainRepository:
+        """Tables whose rows are chained by their hashes."""
+        return ChainRepository(self.session)
+
+    @cached_property
+    def audit(self) -> AuditRepository:
+        """Who did what to the gate."""
+        return AuditRepository(self.session)
 
     @cached_property
     def notifications(self) -> NotificationRepository:

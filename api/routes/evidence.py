@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from activities.evidence_access import Person, open_evidence, place_hold, release_hold
+from activities.evidence_access import open_evidence, place_hold, release_hold
 from api.deps import Admin, Caller, EvidenceReader, Gate, GateDep, library_for, media_for
 from api.models import (
     EvidenceAccessPage,
@@ -19,6 +19,7 @@ from api.models import (
 )
 from api.pages import Limit, decode, encode
 from api.routes.files import SANDBOX
+from db.repositories.audit import Actor
 from db.tables import EvidenceRecord, LegalHold
 from mediagate.errors import EvidenceKeyMissing, NotFound
 from mediagate.evidence.bundle import Opening, read_record
@@ -68,7 +69,7 @@ async def open_sealed(
         gate.vault,
         record,
         body.what,
-        _person(caller),
+        _actor(caller),
         reason=body.reason,
         tracking_id=request.state.tracking_id,
     )
@@ -102,14 +103,14 @@ async def list_accesses(
 async def put_on_hold(media_id: UUID, body: HoldChange, gate: GateDep, caller: Admin) -> HoldRead:
     """Let nothing of an item be deleted, its evidence included; a hold that is on it already stands."""
     await media_for(gate, caller, media_id)
-    return _hold(await place_hold(gate.db, gate.vault, media_id, _person(caller), reason=body.reason))
+    return _hold(await place_hold(gate.db, gate.vault, media_id, _actor(caller), reason=body.reason))
 
 
 @router.delete("/media/{media_id}/legal-hold")
 async def release_from_hold(media_id: UUID, body: HoldChange, gate: GateDep, caller: Admin) -> HoldRead:
     """End the hold. Evidence stays as long as its own retention says."""
     await media_for(gate, caller, media_id)
-    return _hold(await release_hold(gate.db, gate.vault, media_id, _person(caller), reason=body.reason))
+    return _hold(await release_hold(gate.db, gate.vault, media_id, _actor(caller), reason=body.reason))
 
 
 async def _evidence_for(gate: Gate, caller: Caller, evidence_id: UUID) -> EvidenceRecord:
@@ -121,8 +122,8 @@ async def _evidence_for(gate: Gate, caller: Caller, evidence_id: UUID) -> Eviden
     return record
 
 
-def _person(caller: Caller) -> Person:
-    return Person(caller.name, f"api:{caller.key_id}")
+def _actor(caller: Caller) -> Actor:
+    return Actor(caller.name, f"api:{caller.key_id}")
 
 
 async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

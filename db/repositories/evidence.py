@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select, text, tuple_, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import EvidenceAccess, EvidenceRecord, LegalHold, now
-from mediagate.evidence.chain import START, Chain, Link, hash_of
 from mediagate.evidence.keys import WrappedKey
-
-Row = TypeVar("Row", EvidenceRecord, EvidenceAccess)
 
 
 class EvidenceRepository:
@@ -21,36 +17,6 @@ class EvidenceRepository:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
-
-    # The chains
-
-    async def lock(self, chain: Chain) -> None:
-        """Let nobody else put a record into a chain until this transaction ends, so that it never forks."""
-        # A lock of its own, because a chain that is still empty has no row to lock.
-        await self._session.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:chain, 0))"), {"chain": f"chain:{chain.value}"}
-        )
-
-    async def append(self, row: Row) -> Row:
-        """Put a record at the end of its chain, with its place and hash; the chain stays locked until the commit."""
-        await self.lock(row.chain)
-        head = await self.head(type(row))
-        row.seq, row.prev_hash = head.seq + 1, head.hash
-        row.hash = hash_of(row.chain, row.fields, row.prev_hash)
-        self._session.add(row)
-        await self._session.flush()
-        return row
-
-    async def head(self, table: type[Row]) -> Link:
-        """The last record; `START` if there is none."""
-        query = select(table).order_by(col(table.seq).desc()).limit(1)
-        row = (await self._session.scalars(query)).one_or_none()
-        return row.link if row else START
-
-    async def after(self, table: type[Row], seq: int, *, limit: int) -> Sequence[Row]:
-        """The next records of a chain."""
-        query = select(table).where(col(table.seq) > seq).order_by(col(table.seq)).limit(limit)
-        return (await self._session.scalars(query)).all()
 
     # Evidence
 

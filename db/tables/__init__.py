@@ -4,6 +4,7 @@ The schema is built by the migrations alone; a test holds these classes against 
 """
 
 from db.tables.access import ApiKey, DailyUse, IdempotentRequest, Library
+from db.tables.audit import AuditRecord
 from db.tables.banks import Bank, BankEntry, BankMatch
 from db.tables.columns import now
 from db.tables.evidence import EvidenceAccess, EvidenceRecord, LegalHold
@@ -22,6 +23,7 @@ from db.tables.vendors import VendorHealth, VendorResult, VendorSubmission, Vend
 __all__ = [
     "PHASH_BANDS",
     "ApiKey",
+    "AuditRecord",
     "Bank",
     "BankEntry",
     "BankMatch",

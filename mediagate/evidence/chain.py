@@ -23,6 +23,7 @@ class Chain(StrEnum):
 
     RECORDS = "evidence"
     ACCESSES = "evidence-access"
+    AUDIT = "audit"
 
 
 FIELDS = {
@@ -31,6 +32,7 @@ FIELDS = {
         *("size", "sha256", "sealed_sha256", "sealed_at", "retain_until"),
     ),
     Chain.ACCESSES: ("seq", "id", "evidence_id", "library_id", "what", "actor", "via", "reason", "tracking_id", "at"),
+    Chain.AUDIT: ("seq", "id", "at", "action", "subject", "library", "actor", "via", "reason", "data", "tracking_id"),
 }
 """Everything in a row but the wrapped data key and its key id, which change when keys are rotated."""
 

@@ -37,7 +37,7 @@ _MEDIA_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 _LIBRARY = re.compile(r"[a-z0-9-]{1,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RESERVED = frozenset({"staging", "work"})
-_CHAINS = frozenset({"evidence", "evidence-access"})
+_CHAINS = frozenset({"evidence", "evidence-access", "audit"})
 _CHECKPOINT = re.compile(r"checkpoints/[a-z-]+/([0-9]{20})-([0-9a-f]{64})")
 _FOLDER = {Status.APPROVED: "approved", Status.REJECTED: "rejected", Status.QUARANTINED: "quarantine"}
 

@@ -18,9 +18,10 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.evidence import Evidence, is_restriction
-from activities.evidence_access import Person, open_evidence, place_hold, release_hold
+from activities.evidence_access import open_evidence, place_hold, release_hold
 from activities.evidence_record import context_of, sealed_object
 from activities.sources import SourceCache
+from db.repositories.audit import Actor
 from db.tables import EvidenceRecord, LegalHold, MediaDecision, now
 from mediagate.errors import Conflict, EvidenceKeyMissing, NotFound, ObjectCorrupt, ObjectMissing, StorageUnavailable
 from mediagate.evidence.bundle import Opening
@@ -36,7 +37,7 @@ from tests.evidence import RAW, restricted, seal, sealed, sealing_keys
 from tests.world import GateWith, World, picture
 from workflows.messages import SealInput, SealResult
 
-ADA = Person("ada", "cli:ada")
+ADA = Actor("ada", "cli:ada")
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from activities.evidence_access import Person, open_evidence, place_hold
+from activities.evidence_access import open_evidence, place_hold
 from activities.evidence_audit import Audit, Rewrap, rewrap, verify
+from db.repositories.audit import Actor
 from db.session import Database
 from db.tables import EvidenceAccess, EvidenceRecord
 from mediagate.errors import StorageUnavailable
@@ -23,7 +24,7 @@ from mediagate.vault import Vault
 from tests.evidence import copy_of, migrated_database, restricted, seal, sealed, sealing_keys
 from tests.world import GateWith, World
 
-ADA = Person("ada", "cli:ada")
+ADA = Actor("ada", "cli:ada")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ class Case:
     async def rehash(self, seq: int) -> None:
         """Give a record that was changed the hash of what it is now."""
         async with self.db.transaction() as tx:
-            (row,) = await tx.evidence.after(EvidenceRecord, seq - 1, limit=1)
+            (row,) = await tx.chains.after(EvidenceRecord, seq - 1, limit=1)
         fresh = hash_of(Chain.RECORDS, row.fields, row.prev_hash)
         await self.sql(f"UPDATE evidence SET hash = '{fresh}' WHERE seq = {seq}")
 
@@ -287,7 +288,7 @@ class TestRewrap:
 
 async def test_accesses_are_about_the_record(case: Case) -> None:
     async with case.db.transaction() as tx:
-        rows = await tx.evidence.after(EvidenceAccess, 0, limit=5)
+        rows = await tx.chains.after(EvidenceAccess, 0, limit=5)
     assert [(row.evidence_id, row.what, row.reason) for row in rows] == [
         (case.records[0].id, Opening.RECORD, "case 4711")
     ] * 2

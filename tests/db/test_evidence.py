@@ -18,10 +18,10 @@ from tests.db.test_repositories import asked, plans
 Question = Callable[[Transaction, UUID], Awaitable[object]]
 
 QUESTIONS: dict[str, tuple[Question, str]] = {
-    "head": (lambda tx, _: tx.evidence.head(EvidenceRecord), "uq_evidence_seq"),
-    "head of the accesses": (lambda tx, _: tx.evidence.head(EvidenceAccess), "uq_evidence_access_seq"),
-    "next records": (lambda tx, _: tx.evidence.after(EvidenceRecord, 5, limit=5), "uq_evidence_seq"),
-    "next accesses": (lambda tx, _: tx.evidence.after(EvidenceAccess, 5, limit=5), "uq_evidence_access_seq"),
+    "head": (lambda tx, _: tx.chains.head(EvidenceRecord), "uq_evidence_seq"),
+    "head of the accesses": (lambda tx, _: tx.chains.head(EvidenceAccess), "uq_evidence_access_seq"),
+    "next records": (lambda tx, _: tx.chains.after(EvidenceRecord, 5, limit=5), "uq_evidence_seq"),
+    "next accesses": (lambda tx, _: tx.chains.after(EvidenceAccess, 5, limit=5), "uq_evidence_access_seq"),
     "of a round": (lambda tx, id_: tx.evidence.of_round(id_, 0), "uq_evidence_round"),
     "of an item": (lambda tx, id_: tx.evidence.of_media(id_), "uq_evidence_round"),
     "page": (lambda tx, id_: tx.evidence.page(id_, after=None, limit=5), "ix_evidence_page"),
@@ -61,17 +61,17 @@ def record(media: Media, **fields: Any) -> EvidenceRecord:
 
 async def append(db: Database, media: Media, **fields: Any) -> EvidenceRecord:
     async with db.transaction() as tx:
-        return await tx.evidence.append(record(media, **fields))
+        return await tx.chains.append(record(media, **fields))
 
 
 class TestChain:
     async def test_seals_at_the_same_time_never_fork_it(self, db: Database, media: Media) -> None:
         async with db.transaction() as tx:
-            before = await tx.evidence.head(EvidenceRecord)
+            before = await tx.chains.head(EvidenceRecord)
         made = await asyncio.gather(*(append(db, media, round=number) for number in range(12)))
         assert sorted(row.seq for row in made) == list(range(before.seq + 1, before.seq + 13))
         async with db.transaction() as tx:
-            rows = await tx.evidence.after(EvidenceRecord, before.seq, limit=100)
+            rows = await tx.chains.after(EvidenceRecord, before.seq, limit=100)
         for row in rows:
             assert break_at(Chain.RECORDS, before, row.link, row.prev_hash, row.fields) is None
             before = row.link
@@ -88,9 +88,9 @@ class TestChain:
             for table in ("evidence_access", "evidence"):
                 await tx.session.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
                 await tx.session.execute(text(f"DELETE FROM {table}"))
-            assert await tx.evidence.head(EvidenceRecord) == START
-            row = await tx.evidence.append(record(media))
-            access = await tx.evidence.append(
+            assert await tx.chains.head(EvidenceRecord) == START
+            row = await tx.chains.append(record(media))
+            access = await tx.chains.append(
                 EvidenceAccess(evidence_id=row.id, library_id=media.library_id, actor="ada", via="cli:ada", reason="r")
             )
             assert (row.seq, access.seq) == (1, 1)
@@ -116,7 +116,7 @@ class TestRefusals:
     async def test_nothing_is_changed_or_deleted(self, db: Database, media: Media, statement: str) -> None:
         row = await append(db, media)
         async with db.transaction() as tx:
-            await tx.evidence.append(
+            await tx.chains.append(
                 EvidenceAccess(evidence_id=row.id, library_id=media.library_id, actor="ada", via="cli:ada", reason="r")
             )
         with pytest.raises(DBAPIError, match="never changed or deleted"):

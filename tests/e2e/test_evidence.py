@@ -14,8 +14,9 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from activities.evidence_access import Person, open_evidence
+from activities.evidence_access import open_evidence
 from cli.evidence import app
+from db.repositories.audit import Actor
 from db.session import Database
 from db.tables import EvidenceRecord
 from mediagate import wiring
@@ -80,7 +81,7 @@ async def deployment(stack_settings: Settings, database: str, gate_with: GateWit
         items = [await restricted(world) for _ in range(2)]
         records = [await seal(world, item.media_id) for item in items]
         assert world.deps.vault
-        await open_evidence(db, world.deps.vault, records[1], Opening.RECORD, Person("ada", "cli:ada"), reason="before")
+        await open_evidence(db, world.deps.vault, records[1], Opening.RECORD, Actor("ada", "cli:ada"), reason="before")
     await db.close()
     environment = {
         "MEDIAGATE_STATE_DIR": str(tmp_path / "state"),

@@ -37,7 +37,7 @@ class TestFindGo:
         assert tools.new_enough(version) is enough
 
     def test_the_oldest_is_that_of_the_module(self) -> None:
-        line = next(line for line in (tools.MODULE / "go.mod").read_text().splitlines() if line.startswith("go "))
+        line = next(line for line in (tools.STACK.module / "go.mod").read_text().splitlines() if line.startswith("go "))
         assert line == "go " + ".".join(map(str, tools.OLDEST_GO))
 
 
