@@ -8,7 +8,7 @@ STAMP := .venv/.synced
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: bench-banks bench-moderation bench-fairness help demo dev test chaos docs lint format bench-imaging bench-duplicates tools doctor clean
+.PHONY: soak bench bench-banks bench-moderation bench-fairness help demo dev test chaos docs lint format bench-imaging bench-duplicates tools doctor clean sbom
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +22,14 @@ dev: $(STAMP)  ## Run the whole local stack in the foreground
 test: lint tools  ## Lint, type check, import rules, all tests
 	.venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-chaos: tools  ## Only the kill tests; MEDIAGATE_CHAOS_SEED=… repeats a schedule, MEDIAGATE_CHAOS_FILES=… sets the load
+chaos: tools  ## Only kills, cuts, full disks and the like; MEDIAGATE_CHAOS_SEED=… repeats a schedule, …_FILES=… sets the load
 	.venv/bin/python -m pytest tests/chaos -rA --tb=native $(ARGS)
+
+sbom: $(STAMP)  ## Write what a production install is made of to dist/mediagate.cdx.json (CycloneDX)
+	@.venv/bin/python -m deploy.sbom $(ARGS)
+
+soak: tools  ## Everything that can go wrong, again and again: half an hour, or SECONDS=…
+	MEDIAGATE_CHAOS_SOAK=$(or $(SECONDS),1800) .venv/bin/python -m pytest tests/chaos/test_storm.py -rA --tb=native $(ARGS)
 
 docs: $(STAMP)  ## Write the reference pages from the code
 	.venv/bin/python -m docs.reference
@@ -37,6 +43,10 @@ lint: $(STAMP)  ## Style, types and import rules only
 format: $(STAMP)  ## Bring the code into shape
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+bench: $(STAMP)  ## The gate end to end: uploads per second, CPU by process, waits; against the same work without Temporal
+	@$(UV) sync --locked --quiet --inexact --group bench
+	.venv/bin/python -m bench.uploads $(ARGS)
 
 bench-imaging: $(STAMP)  ## Pictures: this project against sharp, libvips and plain Pillow (sharp needs node and npm)
 	@$(UV) sync --locked --quiet --inexact --group bench

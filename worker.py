@@ -1,4 +1,7 @@
-"""The worker process: `python worker.py --role all|flow|io|cpu|vendor`.
+"""The worker process: `python worker.py --role all|flow|io|cpu|vendor`; several roles as `--role io,vendor`.
+
+With `MEDIAGATE_BUILD_ID` its workers are a version of the worker deployment `MEDIAGATE_DEPLOYMENT`, and get work once
+that version is promoted or ramped (docs/runbooks/deploys.md).
 
 SIGTERM or SIGINT drains: nothing new is taken, running activities may finish within `MEDIAGATE_SHUTDOWN_GRACE`
 seconds; a second signal quits at once. A fatal error of any worker ends the process with a non-zero code.
@@ -14,15 +17,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import structlog
+from opentelemetry.sdk.trace import TracerProvider
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities._border import Border
 from activities.deps import Deps
 from activities.registry import build_activities
 from activities.sources import SourceCache
+from activities.storage_usage import telling_of_disks
+from db.flag_feed import open_flags
+from db.log_sink import DatabaseSink
 from db.session import Database
-from mediagate import temporal, wiring
+from mediagate import builds, temporal, tracing, wiring
 from mediagate.access.delivery import DeliverySigner
 from mediagate.errors import MediagateError, WorkflowsUnavailable
 from mediagate.imaging import MemoryBudget
@@ -30,25 +39,39 @@ from mediagate.imaging.pool import PicturePool
 from mediagate.processes import leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
+from workflows import schedules
+from workflows.batch_import import BatchImportWorkflow
 from workflows.client import Flows
 from workflows.names import DEFAULT_PREFIX, Role, task_queue, vendor_queue
+from workflows.operations.deployments import Deployments
 from workflows.policy_run import PolicyRunWorkflow
 from workflows.remoderation import RemoderationWorkflow
 from workflows.renditions import RebuildWorkflow, RenditionWorkflow
+from workflows.retention import RetentionWorkflow, TrashWorkflow
+from workflows.scrub import ScrubWorkflow
+from workflows.store_move import StoreMoveWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.takedown import TakedownWorkflow
 from workflows.upload import UploadWorkflow
 
 log = structlog.get_logger()
 
+RUNNER = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows"))
+"""Loads the modules of workflows once, not anew for each run; tests and replays run them in the strict sandbox."""
+
 WORKFLOWS = (
     UploadWorkflow,
+    BatchImportWorkflow,
     RemoderationWorkflow,
     PolicyRunWorkflow,
     TakedownWorkflow,
     RenditionWorkflow,
     RebuildWorkflow,
     SweepWorkflow,
+    ScrubWorkflow,
+    RetentionWorkflow,
+    TrashWorkflow,
+    StoreMoveWorkflow,
 )
 
 VENDOR_SLOTS = 8
@@ -65,8 +88,15 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
         stack.push_async_callback(db.close)
-        store = wiring.open_store(settings)
+        await stack.enter_async_context(telling_of_disks(db, settings))
+        stores = wiring.open_stores(settings)
+        store = wiring.routed(stores, db.placement)
         stack.callback(store.close)
+        import_sources = wiring.open_import_sources(settings)
+        for source in import_sources.values():
+            stack.callback(source.close)
+        url, environment = settings.database_url.get_secret_value(), settings.environment
+        flags = await stack.enter_async_context(open_flags(db, url, environment=environment))
         vendors = await stack.enter_async_context(wiring.open_vendors(settings))
         purger = await stack.enter_async_context(wiring.open_purger(settings))
         if vault := wiring.open_vault(settings):
@@ -79,6 +109,7 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
             settings=settings,
             db=db,
             store=store,
+            stores=stores,
             sources=SourceCache(cache, store, max_bytes=settings.cache_bytes),
             vendors=vendors,
             mailer=wiring.open_mailer(settings),
@@ -88,12 +119,28 @@ async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT
             purger=purger,
             scanner=wiring.open_scanner(settings),
             vault=vault,
+            flags=flags,
+            import_sources=import_sources,
         )
 
 
-def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: str = DEFAULT_PREFIX) -> list[Worker]:
-    """One worker for each task queue of these roles, with slots sized by what the role uses up."""
+def build_workers(
+    client: Client,
+    deps: Deps,
+    roles: Sequence[Role],
+    *,
+    prefix: str = DEFAULT_PREFIX,
+    version: WorkerDeploymentVersion | None = None,
+    workflows: Sequence[type] = WORKFLOWS,
+    runner: WorkflowRunner = RUNNER,
+) -> list[Worker]:
+    """One worker for each task queue of these roles, with slots sized by what the role uses up.
+
+    `version`: what they are a version of; None: they are unversioned.
+    """
     activities = build_activities(deps)
+    recorder = temporal.SdkRecorder.of(client)
+    recorder.seed({"vendor": deps.settings.vendor_names})
     # What is taken from a task queue overtakes nothing any more: more slots than the process can serve at once would
     # make urgent work wait behind what was taken before it.
     io_slots = deps.settings.io_slots
@@ -109,9 +156,10 @@ def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: 
             client,
             task_queue=queue,
             max_task_queue_activities_per_second=calls_per_second,
-            workflows=WORKFLOWS if role is Role.FLOW else (),
+            workflows=workflows if role is Role.FLOW else (),
             activities=activities[role],
-            interceptors=[Border()],
+            interceptors=[Border(recorder)],
+            workflow_runner=runner,
             max_concurrent_workflow_tasks=WORKFLOW_TASKS if role is Role.FLOW else None,
             max_concurrent_activities=None if role is Role.FLOW else slots[role],
             max_concurrent_local_activities=slots[role] if role is Role.FLOW else None,
@@ -119,10 +167,18 @@ def build_workers(client: Client, deps: Deps, roles: Sequence[Role], *, prefix: 
             activity_task_poller_behavior=PollerBehaviorAutoscaling(),
             no_remote_activities=role is Role.FLOW,
             graceful_shutdown_timeout=timedelta(seconds=deps.settings.shutdown_grace),
+            deployment_config=_versioned(version) if version else None,
         )
         for role in roles
         for queue, calls_per_second in _queues(role, deps.settings, prefix)
     ]
+
+
+def _versioned(version: WorkerDeploymentVersion) -> WorkerDeploymentConfig:
+    # Runs wait for days: they go on with the code of the day, which the replay corpus proves that it understands.
+    # A pinned run would need its old workers, with all their defects, until it ends (docs/decisions/0024).
+    behavior = VersioningBehavior.AUTO_UPGRADE
+    return WorkerDeploymentConfig(version=version, use_worker_versioning=True, default_versioning_behavior=behavior)
 
 
 def _queues(role: Role, settings: Settings, prefix: str) -> list[tuple[str, float | None]]:
@@ -132,16 +188,18 @@ def _queues(role: Role, settings: Settings, prefix: str) -> list[tuple[str, floa
     return [(task_queue(prefix, role), None), *own]
 
 
-async def run(settings: Settings, roles: Sequence[Role]) -> int:
+async def run(settings: Settings, roles: Sequence[Role], traces: TracerProvider | None = None) -> int:
     """Work until a signal comes; 0 after a clean drain, 1 after a fatal error or if Temporal cannot be reached."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_quit, stop, number)
     try:
-        client = await temporal.connect(metrics_address=settings.metrics_address)
+        client = await temporal.connect(
+            metrics_address=settings.metrics_address, interceptors=tracing.interceptors(traces)
+        )
         if Role.FLOW in roles:
-            await Flows(client).ensure_sweep()
+            await schedules.ensure_all(Flows(client), settings)
     except (RuntimeError, WorkflowsUnavailable) as error:
         log.error("worker.not_started", reason=str(error), cause=str(error.__cause__ or ""))
         return 1
@@ -154,9 +212,13 @@ async def run(settings: Settings, roles: Sequence[Role]) -> int:
             return 1
         if deps.vault is None and Role.IO in roles:
             log.warning("worker.no_evidence", detail="MEDIAGATE_EVIDENCE_KEYS is not set: nothing is sealed.")
-        workers = build_workers(client, deps, roles)
+        build = builds.build_id(settings)
+        version = WorkerDeploymentVersion(settings.deployment, build) if build else None
+        if version:
+            await _say_whether_current(client, version)
+        workers = build_workers(client, deps, roles, version=version)
         runs = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
-        log.info("worker.started", queues=[worker.task_queue for worker in workers])
+        log.info("worker.started", queues=[worker.task_queue for worker in workers], version=build)
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([*runs, stopped], return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in runs if task.done()]
@@ -170,6 +232,17 @@ async def run(settings: Settings, roles: Sequence[Role]) -> int:
         outcomes = drain.result()
     log.info("worker.stopped")
     return 1 if failed or any(isinstance(outcome, BaseException) for outcome in outcomes) else 0
+
+
+async def _say_whether_current(client: Client, version: WorkerDeploymentVersion) -> None:
+    """A version that is not promoted waits for work without a word otherwise."""
+    try:
+        current = await Deployments(client, version.deployment_name).current()
+    except MediagateError as error:
+        log.warning("worker.routing_unknown", cause=error.message)
+        return
+    if current != version.build_id:
+        log.warning("worker.not_current", current=current, next=f"mediagate deployments promote {version.build_id}")
 
 
 async def _try_classifier(deps: Deps) -> None:
@@ -191,24 +264,40 @@ def _quarter_of_ram() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
+def _roles(given: str) -> tuple[Role, ...]:
+    names = {name.strip() for name in given.split(",")}
+    if unknown := sorted(names - {"all", *Role}):
+        raise argparse.ArgumentTypeError(
+            f"no role: {', '.join(unknown) or 'the empty word'}; there are {', '.join(Role)}, all"
+        )
+    return tuple(role for role in Role if names & {role.value, "all"})
+
+
 def main() -> None:
     """Entry point of the process."""
     parser = argparse.ArgumentParser(prog="worker.py", description="Run Mediagate's workflows and activities.")
     parser.add_argument(
         "--role",
-        choices=["all", *Role],
-        default="all",
-        help="which task queues to serve: flow (workflows), io (objects, mail), cpu (pictures), vendor, or all of them",
+        type=_roles,
+        default=tuple(Role),
+        help="which task queues to serve: flow (workflows), io (objects, mail), cpu (pictures), vendor, several with "
+        "commas between them, or all",
     )
-    chosen = parser.parse_args().role
+    roles: tuple[Role, ...] = parser.parse_args().role
     settings = Settings()
-    configure_logging(settings, process=f"worker-{chosen}")
+    chosen = "all" if len(roles) == len(Role) else "-".join(roles)
+    process = f"worker-{chosen}"
+    sink = [DatabaseSink(settings.database_url.get_secret_value())] if settings.log_database else []
+    configure_logging(settings, process=process, also=sink)
     try:
         settings.require_secrets()
     except ValueError as error:
         sys.exit(f"error: {error}")
-    roles = list(Role) if chosen == "all" else [Role(chosen)]
-    leave(asyncio.run(run(settings, roles)))
+    traces = tracing.open_tracing(settings, process=process)
+    code = asyncio.run(run(settings, roles, traces))
+    if traces:
+        traces.shutdown()
+    leave(code)
 
 
 if __name__ == "__main__":

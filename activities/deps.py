@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # heavy, and workflow files import this module
     from activities.sources import SourceCache
     from db.session import Database
     from mediagate.access.delivery import DeliverySigner
+    from mediagate.flagging import Flags
     from mediagate.imaging.pool import PicturePool
     from mediagate.malware.scanner import Scanner
     from mediagate.notify.message import Mailer
@@ -19,6 +20,12 @@ if TYPE_CHECKING:  # heavy, and workflow files import this module
     from mediagate.vault import Vault
     from mediagate.vendors.interface import ModerationVendor
     from workflows.client import Flows
+
+
+def _nothing_switched_off() -> Flags:
+    from mediagate.flagging import Flags
+
+    return Flags()
 
 
 @dataclass(frozen=True)
@@ -40,3 +47,8 @@ class Deps:
     """None: nobody looks for malware."""
     vault: Vault | None = None
     """None: no evidence is sealed."""
+    stores: Mapping[str, ObjectStore] = field(default_factory=dict)
+    """What `store` is made of, by name; only for moves from one to another."""
+    import_sources: Mapping[str, ObjectStore] = field(default_factory=dict)
+    """Where imports read from, by name."""
+    flags: Flags = field(default_factory=_nothing_switched_off)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mediagate import metrics
+from mediagate.flags import Switch
+
 if TYPE_CHECKING:
+    from activities.switches import Steps
     from db.repositories.banks import Recorded
     from db.session import Transaction
     from db.tables import Library, Media
@@ -20,6 +24,8 @@ async def in_banks(tx: Transaction, media: Media, library: Library, phash: int |
 
     recorded = await tx.banks.hit(media, await tx.banks.agreeing(library.id, sha256=media.sha256 or "", phash=phash))
     for one in recorded:
+        if one.new:
+            metrics.BANK_HITS.add(kind=one.entry.kind.value, polarity=one.bank.polarity.value)
         if one.newly_held:
             await _tell_of_flood(tx, media, library, one)
     hits = [
@@ -33,7 +39,7 @@ async def in_banks(tx: Transaction, media: Media, library: Library, phash: int |
             held=match.held,
             at=match.at,
         )
-        for match, entry, bank, _ in recorded
+        for match, entry, bank, *_ in recorded
     ]
     event = event_of(str(media.id), hits)
     return [event] if event else []
@@ -68,7 +74,7 @@ async def _tell_of_flood(tx: Transaction, media: Media, library: Library, one: R
     )
 
 
-async def in_texts(media: Media, library: Library) -> list[VendorEvent]:
+async def in_texts(media: Media, library: Library, steps: Steps) -> list[VendorEvent]:
     """What the library's rules find in the words that came with the file; the event id is the same each time.
 
     Short links are followed for 3 s at most: not inside a transaction.
@@ -80,12 +86,14 @@ async def in_texts(media: Media, library: Library) -> list[VendorEvent]:
         "tags": "\n".join(media.tags),
     }
     texts = {name: text for name, text in written.items() if text.strip()}
-    if not texts:
+    if not texts or not steps.may(Switch.TEXT_RULES):
         return []
     from mediagate.text.events import event
     from mediagate.text.examining import examine
 
     policy = library.texts
+    if policy.expand_links and not steps.may(Switch.LINK_EXPANSION):
+        policy = policy.model_copy(update={"expand_links": False})
     found = await examine(texts, policy, language=media.language)
     said = event(str(media.id), texts, found, policy, at=media.accepted_at or media.created_at)
     return [said] if said else []

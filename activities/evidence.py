@@ -9,6 +9,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import heartbeats
+from mediagate import metrics
 from mediagate.errors import ObjectMissing
 from mediagate.media.values import Refusal, Verdict
 from mediagate.storage import keys
@@ -136,4 +137,5 @@ class Evidence:
             await tx.chains.append(record)
             line = {"evidence_id": str(record.id), "seq": record.seq, "sha256": record.sha256}
             await tx.media.record(record.media_id, f"sealed:{job.round}", "sealed", line)
+        metrics.EVIDENCE_SEALED.add()
         return record

@@ -2,33 +2,20 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from activities.audit_chain import PAGE, Break, follow
 from activities.evidence_record import context_of, sealed_object
-from db.repositories.chains import Row
 from db.session import Database
 from db.tables import EvidenceAccess, EvidenceRecord, now
 from mediagate.errors import EvidenceKeyMissing, ObjectCorrupt, ObjectMissing
-from mediagate.evidence.chain import START, Chain, break_at
 from mediagate.evidence.keys import WrappedKey
 from mediagate.vault import Vault
 
-PAGE = 200
 AT_ONCE = 8
 """Objects that are read at the same time."""
-MOST_BREAKS = 100
-"""After so many a chain is not followed further."""
-
-
-@dataclass(frozen=True)
-class Break:
-    """Something that is not as it was."""
-
-    chain: Chain
-    seq: int
-    what: str
 
 
 @dataclass
@@ -60,36 +47,9 @@ async def verify(db: Database, vault: Vault, *, deep: bool = False) -> Audit:
         audit.accesses += len(rows)
         return [None] * len(rows)
 
-    await _follow(db, vault, EvidenceRecord, objects, audit.breaks)
-    await _follow(db, vault, EvidenceAccess, nothing, audit.breaks)
+    await follow(db, vault, EvidenceRecord, objects, audit.breaks)
+    await follow(db, vault, EvidenceAccess, nothing, audit.breaks)
     return audit
-
-
-async def _follow(
-    db: Database,
-    vault: Vault,
-    table: type[Row],
-    compare: Callable[[Sequence[Row]], Awaitable[list[str | None]]],
-    breaks: list[Break],
-) -> None:
-    """`compare`: says of each row what else is wrong with it."""
-    chain, before, known = table.chain, START, len(breaks)
-    noted = await vault.checkpoints(chain)  # before the records, which only become more
-    while len(breaks) - known < MOST_BREAKS:
-        async with db.transaction() as tx:
-            rows = await tx.chains.after(table, before.seq, limit=PAGE)
-        if not rows:
-            gone = sorted(seq for seq in noted if seq > before.seq)
-            breaks += [Break(chain, seq, f"record {seq} is missing: a checkpoint notes it") for seq in gone[:1]]
-            return
-        for row, wrong in zip(rows, await compare(rows), strict=True):
-            if problem := break_at(chain, before, row.link, row.prev_hash, row.fields):
-                breaks.append(Break(chain, before.seq + 1, problem))
-            if noted.get(row.seq, {row.hash}) != {row.hash}:
-                breaks.append(Break(chain, row.seq, "a checkpoint notes another hash: it was made anew"))
-            if wrong:
-                breaks.append(Break(chain, row.seq, wrong))
-            before = row.link
 
 
 async def _objects(

@@ -13,6 +13,7 @@ from activities.inbox import note
 from activities.vendor_calls import VendorCall, count_cache_hit
 from mediagate.access.delivery import Purpose, file_url, version_of
 from mediagate.errors import InvalidRequest, VendorUnavailable
+from mediagate.flags import Switch
 from mediagate.media.values import MODERATION, Status, VariantFile, VariantName
 from mediagate.vendors.interface import Answers, Submission
 from mediagate.vendors.reuse import CACHED_FROM, content_digest
@@ -60,8 +61,12 @@ class Moderation:
                 await tx.media.move(media, Status.AWAITING_MODERATION)
             copies = {row.frame: row for row in rows if row.name == VariantName.MODERATION}
             submission = self._submission(ref, media, copies, vendor.name)
-            answered = await self._is_answered(tx, media, await self._begin(tx, submission, copies, vendor))
-        said = () if answered else await self._submit(vendor, media, submission, copies)
+            begun = await self._begin(tx, submission, copies, vendor)
+            answered = await self._is_answered(tx, media, begun, ref.library)
+            call = VendorCall(self._deps, vendor.name, media.library_id)
+            if not answered:
+                await call.admitted(tx)
+        said = () if answered else await self._submit(call, vendor, media, submission, copies)
         return await self._result(media, vendor, said)
 
     @activity.defn
@@ -72,10 +77,12 @@ class Moderation:
             media = await tx.media.get(media_id)
             submission = await tx.vendors.submission(media_id, vendor.name)
             events = await _final_words(tx, media_id, vendor.name)
-        call = None
-        if not events and vendor.capabilities.polls:
+            call = None
+            if not events and vendor.capabilities.polls:
+                call = VendorCall(self._deps, vendor.name, media.library_id)
+                await call.admitted(tx)
+        if call:
             reference = submission.reference if submission else ""
-            call = VendorCall(self._deps, vendor.name, media.library_id)
             events = await call.make(lambda: _polled(vendor, ref.media_id, reference))
         async with self._deps.db.transaction() as tx:
             await _keep(tx, media, events)
@@ -101,13 +108,15 @@ class Moderation:
         )
         return await tx.vendors.begin(row)
 
-    async def _is_answered(self, tx: Transaction, media: Media, submission: VendorSubmission) -> bool:
+    async def _is_answered(self, tx: Transaction, media: Media, submission: VendorSubmission, library: str) -> bool:
         """True if nobody need be called: the vendor answered a submission of this item, or of the same content."""
         from db.tables import now
 
         vendor = submission.vendor
         if submission.submitted_at or submission.cached_from:
             return bool(await _final_words(tx, media.id, vendor))
+        if not self._deps.flags.on(Switch.VENDOR_RESULT_CACHE, str(media.id), library=library, vendor=vendor):
+            return False
         since = now() - timedelta(seconds=self._deps.settings.vendor(vendor).cache_for)
         event = await tx.vendors.said_before(submission, media.library_id, since=since)
         if event is None:
@@ -121,7 +130,12 @@ class Moderation:
         return True
 
     async def _submit(
-        self, vendor: ModerationVendor, media: Media, submission: Submission, copies: Mapping[int, MediaVariant]
+        self,
+        call: VendorCall,
+        vendor: ModerationVendor,
+        media: Media,
+        submission: Submission,
+        copies: Mapping[int, MediaVariant],
     ) -> tuple[VendorEvent, ...]:
         """Call the vendor and keep its receipt; what it said at once."""
         order = sorted(copies)
@@ -129,7 +143,6 @@ class Moderation:
         async def read(place: int) -> bytes:
             return await self._deps.store.get_bytes(copies[order[place]].key, max_bytes=MODERATION.max_bytes)
 
-        call = VendorCall(self._deps, vendor.name, media.library_id)
         receipt = await call.make(lambda: _submitted(vendor, submission, read))
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media.id, lock=True)

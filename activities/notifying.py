@@ -8,7 +8,9 @@ from uuid import UUID
 import structlog
 from temporalio import activity
 
+from mediagate import metrics
 from mediagate.errors import InvalidRequest, MailUnavailable
+from mediagate.flags import Switch
 from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Status
 from workflows.messages import NotifyInput
@@ -35,12 +37,15 @@ class Notifying:
         that is sent again after a crash is recognised as the same.
         """
         async with self._deps.db.transaction() as tx:
-            media = await tx.media.get(UUID(job.media_id))
-            notes = [await self._put(tx, media, job)]
-            summary = await self.sum_up(tx, media, job.library)
-            notes += [summary] if summary else []
+            notes = await self.write(tx, await tx.media.get(UUID(job.media_id)), job)
         for note in notes:
             await self.mail(note)
+
+    async def write(self, tx: Transaction, media: Media, job: NotifyInput) -> list[Notification]:
+        """The notification's row, once; and the batch's, with its last file. Each owes a mail from the commit on."""
+        notes = [await self._put(tx, media, job)]
+        summary = await self.sum_up(tx, media, job.library)
+        return [*notes, summary] if summary else notes
 
     async def mail(self, note: Notification) -> None:
         """Send the mail of a notification, unless it went out or another is at it, and note that the server took it.
@@ -50,6 +55,8 @@ class Notifying:
         """
         from db.repositories.notifications import Claim  # SQLAlchemy: not for what only imports the workflow
 
+        if not self._deps.flags.on(Switch.NOTIFICATIONS_MAIL):
+            return  # the row owes it, and the sweep pays once mails are switched on
         async with self._deps.db.transaction() as tx:
             claim = await tx.notifications.claim_mail(note.id)
         if claim is Claim.ENDED:
@@ -64,6 +71,7 @@ class Notifying:
             never = error.message
             log.error("mail.refused", notification_id=str(note.id), detail=never)
         finally:
+            metrics.MAILS.add(outcome="sent" if sent else "refused" if never else "failed")
             async with self._deps.db.transaction() as tx:
                 await tx.notifications.end_mail(note.id, sent=sent, error=never)
 
@@ -102,6 +110,8 @@ class Notifying:
         """One summary for each batch of which anything came: with the file after which none is left at work."""
         if media.batch_id is None:
             return None
+        if await tx.imports.going_on(media.batch_id):
+            return None  # more of it is to come; its end sums it up
         counts = await tx.media.batch_counts(media.batch_id)
         ended = DECIDED | {Status.FAILED, Status.EXPIRED}
         if not ended.issuperset(counts) or set(counts) == {Status.EXPIRED}:

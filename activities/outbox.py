@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import structlog
+
+from mediagate.errors import Unavailable
 from mediagate.moderation.lanes import Lane, lane_of
 from mediagate.moderation.policy import Policy
 from workflows.messages import UploadInput, VendorAsk, Waits
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     from mediagate.settings import Settings, VendorSettings
     from workflows.client import Flows
 
+log = structlog.get_logger()
+
+LOST_RUN = ""
+"""In place of the run id of an item whose run a restore lost: its next one takes the place of whatever is there."""
 CALL_MARGIN = 15.0
 """Seconds that an attempt has beyond the vendor's own time: for the rows, and for reading pictures."""
 
@@ -29,7 +36,9 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
     async with db.transaction() as tx:
         policy = (await tx.policies.active(library)).live
         under_way = await tx.media.under_way(library.id, most=policy.lanes.bulk_from + 1)
+        imported = media.batch_id is not None and await tx.imports.find(media.batch_id) is not None
     lane = lane_of(policy.lanes, size=media.bytes or 0, trusted=media.trusted, open_uploads=under_way - 1)
+    lane = Lane.BULK if imported else lane
     upload = UploadInput(
         media_id=str(media.id),
         library=library.slug,
@@ -44,10 +53,19 @@ async def start_upload(db: Database, flows: Flows, settings: Settings, media: Me
         ask=vendors_asked(settings, policy, lane),
         lane=lane,
     )
-    run_id = await flows.start_upload(upload, link=f"{settings.public_url}/api/v1/media/{media.id}")
+    link = f"{settings.public_url}/api/v1/media/{media.id}"
+    run_id = await flows.start_upload(upload, link=link, anew=media.run_id == LOST_RUN)
     async with db.transaction() as tx:
         await tx.media.mark_started(media.id, run_id)
         await tx.media.record(media.id, "started", "started", {"run_id": run_id})
+
+
+async def start_or_owe(db: Database, flows: Flows, settings: Settings, media: Media, library: Library) -> None:
+    """Start the run now if the service answers; else the row owes it and the sweep pays."""
+    try:
+        await start_upload(db, flows, settings, media, library)
+    except Unavailable as error:
+        log.warning("upload.start_owed", media_id=str(media.id), error=error.code)
 
 
 def vendors_asked(settings: Settings, policy: Policy, lane: Lane) -> tuple[VendorAsk, ...]:

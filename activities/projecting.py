@@ -7,8 +7,10 @@ from uuid import UUID
 
 from temporalio import activity
 
+from activities.measures import count_decision
 from activities.policies import Case, decide_case, shadow
-from mediagate.media.lifecycle import DECIDED, status_for
+from mediagate import metrics
+from mediagate.media.lifecycle import DECIDED, GONE, status_for
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.policy import Decision, Finding, Policy, Reason
 from mediagate.moderation.reliability import lesson
@@ -35,17 +37,20 @@ class Projecting:
         """
         media_id = UUID(job.media_id)
         async with self._deps.db.transaction() as tx:
-            await tx.media.get(media_id, lock=True)
-            media, library = await tx.media.with_library(media_id)
+            media, library = await tx.media.with_library(media_id, lock=True)
+            reviewed, opened, news = media.status is Status.IN_REVIEW, None, False
             standing = await tx.decisions.final(media_id, round_=job.round)
-            news = standing is None
             if standing is None:
-                standing = await _decide(tx, media, library, job)
+                standing, news = await _decide(tx, media, library, job)
+            if news and reviewed:
+                opened = await tx.decisions.opening(media_id, round_=job.round)
             result = _result(standing)
             if result.verdict is Verdict.APPROVE and media.status is Status.PROCESSING:
                 # The gate's own lists moderated it: no vendor was asked.
                 await tx.media.move(media, Status.AWAITING_MODERATION)
-            if not standing.final:
+            if media.status in GONE:
+                pass  # whoever restores it finds what was decided
+            elif not standing.final:
                 await tx.media.move(media, Status.IN_REVIEW, reason=result.reason)
             elif standing.round and result.verdict is not Verdict.APPROVE:
                 await tx.media.move(media, status_for(result.verdict), reason=result.reason, detail=result.detail)
@@ -63,6 +68,8 @@ class Projecting:
                     reason=result.reason,
                 )
                 await tx.policies.teach(library.id, taught)
+        if news:
+            count_decision(standing, opened=opened)
         return result
 
     @activity.defn
@@ -73,14 +80,20 @@ class Projecting:
         """
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(UUID(job.media_id), lock=True)
-            if media.status not in DECIDED:
+            news = media.status not in DECIDED | GONE | {Status.FAILED}
+            if media.status not in DECIDED | GONE:
                 await tx.media.move(media, Status.FAILED, reason=job.kind, detail=job.detail)
             key = f"failed:{activity.info().workflow_run_id}"
             await tx.media.record(media.id, key, "failed", {"kind": job.kind, "detail": job.detail})
+        if news:
+            metrics.UPLOADS.add(outcome=Status.FAILED.value)
 
 
-async def _decide(tx: Transaction, media: Media, library: Library, job: DecisionInput) -> MediaDecision:
-    """What the live policy says, or what somebody else decided in its place, stored; and what the shadow says."""
+async def _decide(tx: Transaction, media: Media, library: Library, job: DecisionInput) -> tuple[MediaDecision, bool]:
+    """What the live policy says, or what somebody else decided in its place, stored; and what the shadow says.
+
+    False: an attempt before this one stored it.
+    """
     from db.tables import MediaDecision  # SQLAlchemy: not for what only imports the workflow
 
     # What opens a later round need not have heard what was said in earlier ones.
@@ -88,24 +101,23 @@ async def _decide(tx: Transaction, media: Media, library: Library, job: Decision
     case, active = Case(media, library, events, job.lane), await tx.policies.active(library)
     by_policy = await decide_case(tx, case, active.live)
     taken = _decision(job, active.live, by_policy)
-    standing = await tx.decisions.record(
-        MediaDecision(
-            media_id=media.id,
-            round=job.round,
-            final=taken.verdict is not Verdict.REVIEW,
-            verdict=taken.verdict.value,
-            policy_version=taken.policy_version,
-            reasons=[reason.model_dump(mode="json") for reason in taken.reasons],
-            findings=[finding.model_dump(mode="json") for finding in taken.findings],
-            risk=taken.risk,
-            rule=taken.rule,
-            decided_by=job.decided_by,
-            note=job.note,
-        )
+    made = MediaDecision(
+        media_id=media.id,
+        round=job.round,
+        final=taken.verdict is not Verdict.REVIEW,
+        verdict=taken.verdict.value,
+        policy_version=taken.policy_version,
+        reasons=[reason.model_dump(mode="json") for reason in taken.reasons],
+        findings=[finding.model_dump(mode="json") for finding in taken.findings],
+        risk=taken.risk,
+        rule=taken.rule,
+        decided_by=job.decided_by,
+        note=job.note,
     )
+    standing = await tx.decisions.record(made)
     if active.shadow and taken is by_policy:
         await shadow(tx, case, active.shadow, by_policy, round_=job.round)
-    return standing
+    return standing, standing.id == made.id
 
 
 def _decision(job: DecisionInput, policy: Policy, by_policy: Decision) -> Decision:

@@ -13,7 +13,10 @@ from temporalio import activity
 
 from activities import heartbeats
 from activities.detecting import in_banks, in_texts
+from activities.switches import Steps
+from activities.verifying import Verified, Verifying, keep_facts
 from mediagate.errors import ClassifierUnusable, DecoderDied, ObjectMissing, TooLarge, WatermarkUnusable
+from mediagate.flags import Switch
 from mediagate.media.renditions import ImagePolicy, upload_specs
 from mediagate.media.values import MIB, ImageFacts, Variant, VariantName, VariantSpec, WatermarkSpec
 from mediagate.storage import keys
@@ -46,33 +49,45 @@ class Source:
 class Rendering:
     """What every upload gets: the marked original and the variants."""
 
-    def __init__(self, deps: Deps) -> None:
+    def __init__(self, deps: Deps, verifying: Verifying) -> None:
         self._deps = deps
+        self._verifying = verifying
 
     @activity.defn
-    async def build_variants(self, ref: MediaRef) -> StepResult:
-        """Write original, medium, thumb and the unmarked moderation copies to `work/`, all from one decode.
+    async def verify_and_render(self, ref: MediaRef) -> StepResult:
+        """Check the sealed object; then write original, medium, thumb and the unmarked moderation copies to `work/`,
+        all from one download and one decode.
 
-        Idempotent: the bytes are the same each time.
+        Idempotent: the bytes are the same each time. A refusal is a result, never an error.
+
+        Raises:
+            ScannerUnavailable: the malware scanner is away, and uploads wait for it (`clamd_fail_closed`).
         """
         from mediagate.imaging import Refused  # Pillow: not for the processes that only run workflows
 
         async with heartbeats.poison_guarded(5):
+            verified = await self._verifying.verify(ref)
+            if isinstance(verified, StepResult):
+                return verified
+            if activity.info().attempt > 1:  # the pictures may never be made: what is known of the file is kept now
+                await self._keep_facts(verified)
             try:
-                async with opened_source(self._deps, ref) as source:
+                async with source_of(self._deps, verified.media, verified.library, verified.facts) as source:
                     made = await rendered(self._deps, source, upload_specs(source.policy))
             except Refused as refused:
+                await self._keep_facts(verified)
                 return StepResult(refused=refused.reason, detail=refused.detail)
-            said = [*await self._classified(ref, made), *await in_texts(source.media, source.library)]
-            events = await self._keep(ref, made, source.library, said)
+            steps = Steps(self._deps.flags, source.media, source.library)
+            said = [*await self._classified(ref, made, steps), *await in_texts(source.media, source.library, steps)]
+            events = await self._keep(verified, made, said, steps, tracking_id=ref.tracking_id)
         return StepResult(events=tuple(events))
 
-    async def _classified(self, ref: MediaRef, made: Rendered) -> list[VendorEvent]:
+    async def _classified(self, ref: MediaRef, made: Rendered, steps: Steps) -> list[VendorEvent]:
         """What the local model says of the moderation copies, if there is a model."""
         from mediagate.wiring import classifier_config
 
         config = classifier_config(self._deps.settings)
-        if config is None:
+        if config is None or not steps.may(Switch.LOCAL_CLASSIFIER):
             return []
         from mediagate.classifier import classify, event
 
@@ -83,26 +98,34 @@ class Rendering:
             raise ClassifierUnusable(f"The local model cannot be run: {error.message}") from error
         return [event(ref.media_id, said, at=datetime.now(UTC))]
 
+    async def _keep_facts(self, verified: Verified) -> None:
+        async with self._deps.db.transaction() as tx:
+            await keep_facts(tx, await tx.media.get(verified.media.id, lock=True), verified.facts)
+
     async def _keep(
-        self, ref: MediaRef, made: Rendered, library: Library, said: list[VendorEvent]
+        self, verified: Verified, made: Rendered, said: list[VendorEvent], steps: Steps, *, tracking_id: str
     ) -> list[VendorEvent]:
         """Bytes first, then the rows that name them. An attempt that was given up for dead may come after the filing:
         it leaves nothing. What all of the gate's own detectors say, hash banks too.
         """
-        media_id = UUID(ref.media_id)
+        media_id = verified.media.id
         variants = [
             await stored(self._deps, picture, keys.work(str(media_id), picture.variant.file))
             for picture in made.pictures
         ]
         async with self._deps.db.transaction() as tx:
             media = await tx.media.get(media_id, lock=True)
+            await keep_facts(tx, media, verified.facts)
             if media.filed_at is None:
                 await tx.media.put_variants(media_id, variants)
                 await tx.fingerprints.put(media_id, media.library_id, made.phash)
                 await tx.media.record(media_id, "rendered:upload", "rendered", sizes(variants))
-                events = [*said, *await in_banks(tx, media, library, made.phash)]
+                events = [*said]
+                if steps.may(Switch.HASH_BANKS):
+                    events += await in_banks(tx, media, verified.library, made.phash)
+                await steps.note(tx)
                 for event in events:
-                    await tx.inbox.put_own(event, tracking_id=ref.tracking_id)
+                    await tx.inbox.put_own(event, tracking_id=tracking_id)
                 return events
         for variant in variants:
             await self._deps.store.delete(variant.key)
@@ -111,6 +134,15 @@ class Rendering:
 
 @asynccontextmanager
 async def opened_source(deps: Deps, ref: MediaRef) -> AsyncIterator[Source]:
+    """As `source_of`, of an item that was verified before."""
+    async with deps.db.transaction() as tx:
+        media, library = await tx.media.with_library(UUID(ref.media_id))
+    async with source_of(deps, media, library, ImageFacts.model_validate(media.facts)) as source:
+        yield source
+
+
+@asynccontextmanager
+async def source_of(deps: Deps, media: Media, library: Library, facts: ImageFacts) -> AsyncIterator[Source]:
     """The sealed master, held on disk, with its library's wishes.
 
     Raises:
@@ -118,13 +150,10 @@ async def opened_source(deps: Deps, ref: MediaRef) -> AsyncIterator[Source]:
     """
     from mediagate.imaging.jobs import Mark
 
-    async with deps.db.transaction() as tx:
-        media, library = await tx.media.with_library(UUID(ref.media_id))
     spec = library.watermark
     mark = Mark(spec, await _mark_image(deps, spec), deps.settings.watermark_font)
     hold = deps.sources.hold(media.master_key or "", media.sha256 or "", max_bytes=media.bytes or 0)
     async with hold as path:
-        facts = ImageFacts.model_validate(media.facts)
         yield Source(media, library, path, facts, library.images, mark)
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from activities.measures import show_disk
 from mediagate.errors import ObjectCorrupt
 from mediagate.storage.store import ObjectStore
 
@@ -78,6 +79,7 @@ class SourceCache:
                 total -= size
 
     def _by_last_use(self) -> list[tuple[int, Path]]:
+        show_disk(self._folder)
         files = []
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):  # another eviction was faster

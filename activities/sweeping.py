@@ -10,9 +10,15 @@ import structlog
 from temporalio import activity
 
 from activities import heartbeats
+from activities.import_orders import ImportWorld, start_owed_imports
 from activities.inbox import deliver
+from activities.measures import count_sweep
 from activities.outbox import start_upload
+from activities.storage_usage import tend
+from mediagate import metrics
 from mediagate.errors import MediagateError, Unavailable
+from mediagate.evidence.chain import START
+from mediagate.flags import Switch
 from mediagate.media.lifecycle import WORK
 from mediagate.media.values import Status
 from mediagate.storage import keys
@@ -34,18 +40,34 @@ class Sweeping:
     def __init__(self, deps: Deps, notifying: Notifying) -> None:
         self._deps = deps
         self._notifying = notifying
+        self._noted = START
 
     @activity.defn
     async def sweep(self, job: SweepInput) -> SweepResult:
         """Pay owed starts, deliver stored events, expire lost uploads, send mails, clear leftovers. Idempotent."""
         async with heartbeats.every(10):
-            return SweepResult(
+            result = SweepResult(
                 started=await self._start(job),
                 delivered=await self._deliver(job),
                 expired=await self._expire(job),
                 mailed=await self._mail(job),
                 cleared=await self._clear(job),
             )
+            await self._note_audit()
+            await tend(self._deps, purges_after=job.start_after, limit=job.limit)
+        count_sweep(result)
+        return result
+
+    async def _note_audit(self) -> None:
+        """Note the end of the audit trail in the vault, if there is one, so that nobody can cut it off unseen."""
+        from activities.audit_trail import note_end
+
+        if self._deps.vault is None:
+            return
+        try:
+            self._noted = await note_end(self._deps.db, self._deps.vault, self._noted)
+        except MediagateError as error:  # the next sweep notes it
+            log.warning("sweep.audit_checkpoint", error=error.code)
 
     async def _start(self, job: SweepInput) -> int:
         from db.tables import now
@@ -61,7 +83,9 @@ class Sweeping:
                 continue
             log.info("sweep.started", media_id=str(media.id), tracking_id=media.tracking_id)
             started += 1
-        return started
+        deps = self._deps
+        world = ImportWorld(deps.settings, deps.db, deps.store, deps.flows)
+        return started + await start_owed_imports(world, now() - job.start_after, job.limit)
 
     async def _deliver(self, job: SweepInput) -> int:
         from db.tables import InboxState, now
@@ -96,11 +120,14 @@ class Sweeping:
                 await tx.media.move(row, Status.EXPIRED, reason="never_completed")
                 await self._notifying.sum_up(tx, row, library.slug)  # it may have been the last of its batch
                 expired += 1
+            metrics.UPLOADS.add(outcome=Status.EXPIRED.value)
         return expired
 
     async def _mail(self, job: SweepInput) -> int:
         from db.tables import now
 
+        if not self._deps.flags.on(Switch.NOTIFICATIONS_MAIL):
+            return 0
         async with self._deps.db.transaction() as tx:
             unmailed = await tx.notifications.unmailed(now() - job.mail_after, job.limit)
         sent = 0
@@ -125,6 +152,7 @@ class Sweeping:
             settings = self._deps.settings
             longest = max(settings.vendor(name).cache_for for name in settings.vendor_names)
             await tx.vendors.forget_results(now() - timedelta(seconds=longest))
+            await tx.logs.forget(now() - timedelta(days=settings.log_database_days))
         old: dict[str, UUID] = {}
         for prefix in (keys.STAGING, keys.WORK):
             async for found in self._deps.store.list(prefix):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from temporalio import activity
 
+from mediagate import metrics
 from mediagate.errors import InvalidRequest, MediagateError, VendorUnavailable
 from mediagate.vendors import breaker
 from mediagate.vendors.breaker import Breaker, BreakerRules, BreakerState
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+POLL = "poll_vendor"
+"""The activity that polls; what calls a vendor besides submits to it."""
 ANSWER_BY = 0.9
 """Share of an attempt's time in which the vendor has to answer, so that it is named in the failure, and counted."""
-
-_STATE_SHOWN = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
 class VendorCall:
@@ -40,6 +41,20 @@ class VendorCall:
         self._library_id = library_id
         self._rules = rules_of(deps.settings.vendor(vendor))
         self._turn = 0
+        self._resting: VendorUnavailable | None = None
+
+    async def admitted(self, tx: Transaction) -> None:
+        """Take a turn; last in its transaction. `make` raises what keeps the vendor from being called."""
+        health, at = await tx.vendors.health(self._vendor), _now()
+        admission = breaker.admit(health.breaker, self._rules, at)
+        if admission.breaker != health.breaker:  # of all who see that it has rested, one becomes the probe
+            health = await tx.vendors.health(self._vendor, lock=True)
+            admission = breaker.admit(health.breaker, self._rules, at)
+            self._keep(health, admission.breaker)
+        self._turn, self._resting = admission.breaker.turn, None
+        if admission.ask_again:
+            wait = max(1.0, (admission.ask_again - at).total_seconds())
+            self._resting = VendorUnavailable(_why(self._vendor, health), retry_after=wait)
 
     async def make(self, action: Callable[[], Awaitable[T]]) -> T:
         """What the vendor answers; the caller reports that by `succeeded` in the transaction that keeps the answer.
@@ -48,7 +63,9 @@ class VendorCall:
             VendorUnavailable: it is not called because it rests, it failed, or it took too long.
             MediagateError: whatever else `action` raises; that says nothing of the vendor.
         """
-        await self._admitted()
+        if self._resting:
+            _count(self._vendor, "resting")
+            raise self._resting
         info = activity.info()
         limit = (info.start_to_close_timeout or info.schedule_to_close_timeout or timedelta(minutes=1)) * ANSWER_BY
         began = time.monotonic()
@@ -66,7 +83,7 @@ class VendorCall:
             await self._withdrawn(error)
             raise
         finally:
-            _measure_time(self._vendor, time.monotonic() - began)
+            metrics.MODERATION_SECONDS.observe(time.monotonic() - began, vendor=self._vendor)
         return answer
 
     async def succeeded(self, tx: Transaction, *, cost_micros: int = 0) -> None:
@@ -77,24 +94,7 @@ class VendorCall:
             self._keep(health, breaker.succeeded(health.breaker, self._turn))
         await tx.vendors.count(self._vendor, self._library_id, calls=1, cost_micros=cost_micros)
         _count(self._vendor, "answered")
-        activity.metric_meter().create_counter(
-            "vendor_cost_micros_total", "What vendors' answers cost", "millionths of a US dollar"
-        ).add(cost_micros, {"vendor": self._vendor})
-
-    async def _admitted(self) -> None:
-        async with self._db.transaction() as tx:
-            health, at = await tx.vendors.health(self._vendor), _now()
-            admission = breaker.admit(health.breaker, self._rules, at)
-            if admission.breaker != health.breaker:  # of all who see that it has rested, one becomes the probe
-                health = await tx.vendors.health(self._vendor, lock=True)
-                admission = breaker.admit(health.breaker, self._rules, at)
-                self._keep(health, admission.breaker)
-        if admission.ask_again:
-            _count(self._vendor, "resting")
-            _show(self._vendor, admission.breaker)
-            wait = max(1.0, (admission.ask_again - at).total_seconds())
-            raise VendorUnavailable(_why(self._vendor, health), retry_after=wait)
-        self._turn = admission.breaker.turn
+        metrics.VENDOR_COST.add(cost_micros, vendor=self._vendor)
 
     async def _failed(self, error: VendorUnavailable, kind: str) -> None:
         async with self._db.transaction() as tx:
@@ -104,7 +104,7 @@ class VendorCall:
             health.last_error, health.last_error_at = error.message, at
             await tx.vendors.count(self._vendor, self._library_id, calls=1, failures=1)
         _count(self._vendor, "failed")
-        _count_error(self._vendor, kind)
+        metrics.VENDOR_ERRORS.add(vendor=self._vendor, kind=kind)
 
     async def _withdrawn(self, error: MediagateError) -> None:
         async with self._db.transaction() as tx:
@@ -116,11 +116,10 @@ class VendorCall:
                 await tx.vendors.count(self._vendor, self._library_id, calls=1)
         if isinstance(error, InvalidRequest):
             _count(self._vendor, "refused")
-            _count_error(self._vendor, "refused")
+            metrics.VENDOR_ERRORS.add(vendor=self._vendor, kind="refused")
 
     def _keep(self, health: VendorHealth, after: Breaker) -> None:
         health.keep(after, at=_now(), by=health.held_by)
-        _show(self._vendor, after)
 
 
 async def switch(db: Database, vendor: str, wanted: BreakerState, *, by: str) -> None:
@@ -147,9 +146,7 @@ def rules_of(settings: VendorSettings) -> BreakerRules:
 def count_cache_hit(vendor: str) -> None:
     """Measure that an earlier answer stood in for a call."""
     _count(vendor, "cached")
-    activity.metric_meter().create_counter(
-        "vendor_cache_hits_total", "Submissions that an earlier answer stood in for"
-    ).add(1, {"vendor": vendor})
+    metrics.VENDOR_CACHE_HITS.add(vendor=vendor)
 
 
 def _why(vendor: str, health: VendorHealth) -> str:
@@ -164,27 +161,8 @@ def _why(vendor: str, health: VendorHealth) -> str:
 
 
 def _count(vendor: str, outcome: str) -> None:
-    activity.metric_meter().create_counter(
-        "moderation_requests_total", "Submissions and polls, by what became of them"
-    ).add(1, {"vendor": vendor, "outcome": outcome})
-
-
-def _count_error(vendor: str, kind: str) -> None:
-    activity.metric_meter().create_counter("vendor_api_errors_total", "Calls without a usable answer").add(
-        1, {"vendor": vendor, "kind": kind}
-    )
-
-
-def _measure_time(vendor: str, seconds: float) -> None:
-    activity.metric_meter().create_histogram_float(
-        "moderation_request_duration_seconds", "Time that vendors take to answer", "s"
-    ).record(seconds, {"vendor": vendor})
-
-
-def _show(vendor: str, state: Breaker) -> None:
-    activity.metric_meter().create_gauge(
-        "vendor_breaker_state", "Circuit breaker as this worker saw it last: 0 closed, 1 half-open, 2 open"
-    ).set(_STATE_SHOWN[state.state], {"vendor": vendor})
+    call = "poll" if activity.info().activity_type == POLL else "submit"
+    metrics.MODERATION_REQUESTS.add(vendor=vendor, call=call, outcome=outcome)
 
 
 def _now() -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -9,7 +10,6 @@ from uuid import UUID
 import structlog
 from temporalio import activity
 
-from activities import heartbeats
 from mediagate.errors import ObjectCorrupt, ObjectMissing, ScannerUnavailable
 from mediagate.media.values import MIB, Refusal, Status
 from workflows.messages import MediaRef, StepResult
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.deps import Deps
-    from db.tables import Media
+    from db.session import Transaction
+    from db.tables import Library, Media
     from mediagate.malware.scanner import ScanResult
     from mediagate.media.values import ImageFacts, Limits
 
@@ -31,18 +32,26 @@ SCAN_TRIES = 5
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class Verified:
+    """An item whose stored object is what was announced, and what its header says."""
+
+    media: Media
+    library: Library
+    facts: ImageFacts
+
+
 class Verifying:
     """The check of the stored object."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
 
-    @activity.defn
-    async def verify_object(self, ref: MediaRef) -> StepResult:
+    async def verify(self, ref: MediaRef) -> Verified | StepResult:
         """Compare the sealed object with its receipt, have it scanned for malware, and compare its header with the
-        limits; keep the facts. Nothing of it is decoded before the scan.
+        limits; the caller keeps the facts. Nothing of it is decoded before the scan.
 
-        Idempotent: reads, and writes the same facts again. A refusal is a result, never an error.
+        Idempotent. A refusal is a result, never an error.
 
         Raises:
             ScannerUnavailable: the scanner is away, and uploads wait for it (`clamd_fail_closed`).
@@ -54,10 +63,9 @@ class Verifying:
                 await tx.media.move(media, Status.PROCESSING)
         limits = self._deps.settings.limits(library.settings)
         try:
-            async with (
-                heartbeats.poison_guarded(5),
-                self._deps.sources.hold(media.master_key or "", media.sha256 or "", max_bytes=limits.max_bytes) as path,
-            ):
+            async with self._deps.sources.hold(
+                media.master_key or "", media.sha256 or "", max_bytes=limits.max_bytes
+            ) as path:
                 facts = await self._scan(path, media, ref) or await self._inspect(path, media, limits)
         except ObjectMissing:
             return StepResult(refused=Refusal.OBJECT_MISSING, detail="The uploaded object is gone.")
@@ -65,8 +73,7 @@ class Verifying:
             return StepResult(refused=Refusal.HASH_MISMATCH, detail=error.message)
         if isinstance(facts, StepResult):
             return facts
-        await self._keep(media.id, facts)
-        return StepResult()
+        return Verified(media, library, facts)
 
     async def _scan(self, path: Path, media: Media, ref: MediaRef) -> StepResult | None:
         """What the malware scanner has against the file; None if nothing, or if nobody is asked."""
@@ -124,17 +131,13 @@ class Verifying:
         except Refused as refused:
             return StepResult(refused=refused.reason, detail=refused.detail)
 
-    async def _keep(self, media_id: UUID, facts: ImageFacts) -> None:
-        async with self._deps.db.transaction() as tx:
-            media = await tx.media.get(media_id, lock=True)
-            media.facts = facts.model_dump(mode="json")
-            media.width, media.height = facts.width, facts.height
-            await tx.media.record(
-                media_id,
-                "verified",
-                "verified",
-                {"sha256": media.sha256, "bytes": media.bytes, "format": facts.format, "frames": facts.frames},
-            )
+
+async def keep_facts(tx: Transaction, media: Media, facts: ImageFacts) -> None:
+    """Put what the header says on the row, which is locked, and on the timeline. Idempotent."""
+    media.facts = facts.model_dump(mode="json")
+    media.width, media.height = facts.width, facts.height
+    said = {"sha256": media.sha256, "bytes": media.bytes, "format": facts.format, "frames": facts.frames}
+    await tx.media.record(media.id, "verified", "verified", said)
 
 
 def _decided(said: ScanResult) -> ScanResult:

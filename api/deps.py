@@ -15,6 +15,8 @@ from mediagate.access import api_keys
 from mediagate.access.api_keys import Scope
 from mediagate.access.delivery import DeliverySigner
 from mediagate.errors import NotAllowed, NotAuthenticated, NotFound
+from mediagate.flagging import Flags
+from mediagate.flags import Switch
 from mediagate.malware.scanner import Scanner
 from mediagate.settings import Settings
 from mediagate.storage.store import ObjectStore
@@ -48,6 +50,7 @@ class Gate:
     """None: nobody looks for malware."""
     vault: Vault | None = None
     """None: no evidence is sealed, and none can be opened."""
+    flags: Flags = field(default_factory=Flags)
 
 
 def gate(request: Request) -> Gate:
@@ -129,6 +132,12 @@ async def operator(caller: Admin) -> Caller:
 
 
 Operator = Annotated[Caller, Depends(operator)]
+
+
+def take_uploads(gate: Gate, caller: Caller, library: Library) -> None:
+    """Raises SwitchedOff while an operator has switched new uploads off, for all or for some."""
+    role = "trusted" if caller.trusted else "uploader"
+    gate.flags.require(Switch.UPLOADS, str(caller.key_id), library=library.slug, role=role)
 
 
 async def library_for(gate: Gate, caller: Caller, slug: str) -> Library:

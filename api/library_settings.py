@@ -19,6 +19,7 @@ from api.models import LibrarySettings, storable
 from db.tables import Library
 from mediagate.errors import InvalidRequest, NotFound, ObjectMissing
 from mediagate.media.renditions import ImagePolicy
+from mediagate.media.retention import Retention
 from mediagate.media.values import LimitOverrides, VariantName, WatermarkSpec
 from mediagate.settings import Settings
 from mediagate.storage import keys
@@ -31,6 +32,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "images": ImagePolicy,
     "limits": LimitOverrides,
     "text": TextPolicy,
+    "retention": Retention,
 }
 _DEPTH = 4
 """Objects inside each other in a section, at most: `overrides`, a variant, and room to be told what is wrong."""
@@ -43,6 +45,7 @@ def settings_of(library: Library, settings: Settings) -> LibrarySettings:
         images=library.images,
         limits=settings.limits(library.settings),
         text=library.texts,
+        retention=library.retention,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from mediagate.evidence.bundle import Opening
 from mediagate.media.fingerprints import Form
 from mediagate.media.renditions import ImagePolicy
+from mediagate.media.retention import Retention
 from mediagate.media.values import Limits, Status, VariantName, Verdict, WatermarkSpec
 from mediagate.text.findings import FoundLink, TextFinding
 from mediagate.text.normalise import MOST_CHARACTERS
@@ -216,6 +217,7 @@ class Duplicates(BaseModel):
 
     exact: list[DuplicateRead]
     near: list[NearDuplicateRead]
+    near_searched: bool = Field(True, description="false: the search is switched off, and `near` is empty")
 
 
 class TimelineEvent(BaseModel):
@@ -293,6 +295,7 @@ class LibrarySettings(BaseModel):
     images: ImagePolicy
     limits: Limits
     text: TextPolicy
+    retention: Retention
 
 
 class LibrarySettingsPatch(BaseModel):
@@ -304,6 +307,7 @@ class LibrarySettingsPatch(BaseModel):
     images: dict[str, Any] | None = Field(None, description="keys of `ImagePolicy`")
     limits: dict[str, Any] | None = Field(None, description="keys of `LimitOverrides`")
     text: dict[str, Any] | None = Field(None, description="keys of `TextPolicy`")
+    retention: dict[str, Any] | None = Field(None, description="keys of `Retention`: days")
 
 
 class PreviewCreate(BaseModel):

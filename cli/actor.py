@@ -2,18 +2,21 @@
 
 import getpass
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from db.repositories.audit import Actor
+if TYPE_CHECKING:  # heavy, and most commands that may be put on record only show something
+    from db.repositories.audit import Actor
 
 By = Annotated[str | None, typer.Option(help="Who asks for it; kept beside the log-in name, which is the default.")]
 """The `--by` option of every command that is put on record."""
 
 
-def acting(name: str | None = None) -> Actor:
+def acting(name: str | None = None) -> "Actor":
     """Whoever is named, else the log-in name."""
+    from db.repositories.audit import Actor
+
     try:
         login = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

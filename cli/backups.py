@@ -65,7 +65,8 @@ def _on_item(action: Callable[[Database, ObjectStore, UUID], Awaitable[MasterRep
     settings = Settings()
 
     async def act() -> MasterReport:
-        db, store = Database(settings.database_url.get_secret_value(), pool_size=1), wiring.open_store(settings)
+        db = Database(settings.database_url.get_secret_value(), pool_size=1)
+        store = wiring.routed(wiring.open_stores(settings), db.placement)
         try:
             return await action(db, store, media_id)
         finally:

@@ -31,3 +31,18 @@ def adopt_local_stack() -> bool:
         if not others and not os.environ.get(name):
             os.environ[name] = value
     return True
+
+
+def is_local_database(url: str) -> bool:
+    """True for the database that the running local stack brought with it."""
+    state_dir = Settings().state_dir
+    if not (state_dir / "stack.json").is_file():
+        return False
+    from devstack.state import StateDir, holder
+
+    state = StateDir(state_dir)
+    if holder(state) is None:
+        return False
+    addresses: dict[str, object] = json.loads(state.stack_file.read_text())
+    pids = addresses.get("pids")
+    return addresses.get("database_url") == url and isinstance(pids, dict) and "postgres" in pids

@@ -33,14 +33,24 @@ MOUNTS = {
     "doctor": Mount("cli.doctor", "doctor", "Check this machine and the running stack."),
     "setup": Mount("cli.setup", "setup", "Make a deployment ready: schema, bucket, library, API key."),
     "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
+    "backup": Mount("cli.recovery", "app", "Database and objects together: back up, verify, restore a deployment."),
+    "validate": Mount("cli.validate", "validate", "Walk a live deployment and say what passes and what fails."),
     "backups": Mount("cli.backups", "app", "Compare masters with their backups, and restore."),
+    "imports": Mount("cli.imports", "app", "Import many objects from a source, and follow, pause or cancel that."),
     "banks": Mount("cli.banks", "app", "Hash banks: what is known to be bad or good, and what it hit."),
     "policy": Mount("cli.policy", "app", "Policies: store, try, activate, and hold against what is decided."),
+    "stores": Mount("cli.stores", "app", "Object stores: list, check, and move libraries between them."),
     "variants": Mount("cli.variants", "app", "Find and rebuild pictures that a change of settings made stale."),
     "evidence": Mount("cli.evidence", "app", "Sealed evidence: list, open, verify, hold, and rotate its keys."),
     "vendors": Mount("cli.vendors", "app", "Moderation vendors: circuit breakers, calls and costs."),
+    "flags": Mount("cli.flags", "app", "Feature flags and kill switches: list, change, explain, count."),
     "inbox": Mount("cli.inbox", "app", "Events of vendors that reached no run, and delivering them again."),
+    "logs": Mount("cli.logs", "logs", "Log lines that are kept in the database: by item, request, or trouble."),
     "runs": Mount("cli.runs.commands", "app", "Find, inspect and repair workflow runs."),
+    "audit": Mount("cli.audit", "app", "Who did what to the gate: list, verify, export."),
+    "preflight": Mount("cli.preflight", "preflight", "Is everything fit for this release, before anything is changed?"),
+    "deploy": Mount("cli.deploy.commands", "deploy", "Bring a release out by a plan, and back if it is not well."),
+    "deployments": Mount("cli.deployments", "app", "Versions of the workers: list, promote, ramp, drain."),
 }
 
 
@@ -79,8 +89,16 @@ class LazyGroup(TyperGroup):
         finally:
             self.listing = False
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete the name of a command without importing the commands."""
+        self.listing = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self.listing = False
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()

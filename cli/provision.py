@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio.service import RPCError
 
-from db import migrate
+from cli.database_backups import migrate_with_backup
 from db.session import Database, Transaction
 from db.tables import ApiKey, Library
 from mediagate import temporal, wiring
@@ -32,13 +32,14 @@ async def provision(settings: Settings, *, library: str, api_key: str | None) ->
     return await library_and_key(settings, library, given=api_key, watermark=DEMO_WATERMARK)
 
 
-async def prepare(settings: Settings) -> None:
-    """Schema, bucket and search attributes. Idempotent.
+async def prepare(settings: Settings, *, backup: bool = True) -> None:
+    """Schema, bucket and search attributes. Idempotent. `backup`: of a database that migrations are to change.
 
     Raises:
         DatabaseUnavailable, StorageUnavailable, WorkflowsUnavailable: a part does not answer.
+        NotFound, BackupFailed: there is no backup, so nothing was migrated.
     """
-    await asyncio.to_thread(migrate.upgrade, settings.database_url.get_secret_value())
+    await asyncio.to_thread(migrate_with_backup, settings, backed_up=backup)
     store = wiring.open_store(settings)
     try:
         await store.ensure_bucket([settings.public_url.rstrip("/")])

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from db.session import sqlalchemy_url
-from mediagate.errors import DatabaseUnavailable
+from mediagate.errors import Conflict, DatabaseUnavailable
 
 _LOCK = 0x6D656469  # "medi": two deploys at once take turns
 
@@ -40,8 +40,18 @@ def downgrade(url: str, revision: str) -> None:
     _run(url, lambda config: command.downgrade(config, revision))
 
 
+def revisions() -> frozenset[str]:
+    """The revisions that this release knows."""
+    return frozenset(revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def status(url: str) -> list[Revision]:
-    """Every migration, oldest first."""
+    """Every migration, oldest first.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+        Conflict: a newer release has migrated it.
+    """
     script = ScriptDirectory.from_config(_config())
     engine = create_engine(sqlalchemy_url(url), connect_args={"connect_timeout": 5})
     try:
@@ -51,9 +61,13 @@ def status(url: str) -> list[Revision]:
         raise DatabaseUnavailable from error
     finally:
         engine.dispose()
+    if current and current not in revisions():
+        raise Conflict(
+            f"The database is at revision {current}, which this release does not know: a newer one has migrated it."
+        )
     applied = {r.revision for r in script.iterate_revisions(current, "base")} if current else set()
-    revisions = [Revision(r.revision, r.doc, r.revision in applied) for r in script.walk_revisions()]
-    return revisions[::-1]
+    every = [Revision(r.revision, r.doc, r.revision in applied) for r in script.walk_revisions()]
+    return every[::-1]
 
 
 def _config() -> Config:

@@ -76,7 +76,11 @@ class Assembly:
         tools = await ensure_tools(self.report, self._tools())
         await asyncio.to_thread(self._choose_ports)
         self.app = env.app_environment(
-            self.state, self.secrets, self.ports.chosen, self.given, vendor_mode=self.options.vendor
+            self.state,
+            self.secrets,
+            self.ports.chosen | env.detours(),
+            self.given,
+            vendor_mode=self.options.vendor,
         )
         write_json(self.state.environment_file, self.app)
         await self._start_stores(tools)
@@ -105,7 +109,7 @@ class Assembly:
         return [name for name in STACK.packages if name not in skipped]
 
     def _choose_ports(self) -> None:
-        given, names = self.given, ["temporal-ui", "api", "worker-metrics"] if self.options.apps else []
+        given, names = self.given, ["temporal-ui", "api", "api-internal", "worker-metrics"] if self.options.apps else []
         if self.options.apps and not given.vendor:
             names.append("vendor")
         if not (given.database and given.temporal):
@@ -116,7 +120,11 @@ class Assembly:
             names += temporal.SERVER_PORTS.values()
         if not given.mail:
             names += ["smtp", "mail"]
-        asked = {"api": ("MEDIAGATE_API_PORT", ""), "worker-metrics": ("MEDIAGATE_METRICS_ADDRESS", ":")}
+        asked = {
+            "api": ("MEDIAGATE_API_PORT", ""),
+            "api-internal": ("MEDIAGATE_INTERNAL_ADDRESS", ":"),
+            "worker-metrics": ("MEDIAGATE_METRICS_ADDRESS", ":"),
+        }
         for name, (variable, separator) in asked.items():
             value = given.variables.get(variable, "")
             if name in names and value:
@@ -253,6 +261,11 @@ class Assembly:
                 "temporal_ui_url": settings.temporal_ui_url,
                 **addresses,
                 "vendor": vendor,
+                "metrics_urls": [
+                    f"http://{LOOPBACK}:{ports[name]}/metrics"
+                    for name in ("api-internal", "worker-metrics", "temporal-metrics")
+                    if name in ports
+                ],
             }
         write_json(self.state.stack_file, addresses | {"pids": self.supervisor.pids})
 

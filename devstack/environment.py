@@ -59,6 +59,17 @@ class Given:
         return "MEDIAGATE_VENDOR_URL" in self.variables
 
 
+DETOURS = "DEVSTACK_DETOURS"
+"""JSON object: ports by which the app's processes reach services in place of their own, as `{"s3": 9100}`: those of a
+proxy that cuts and slows the way (`tests/chaos/network.py`)."""
+
+
+def detours() -> dict[str, int]:
+    """What `DEVSTACK_DETOURS` says."""
+    found: dict[str, int] = json.loads(os.environ.get(DETOURS, "{}"))
+    return found
+
+
 def plain_environment() -> dict[str, str]:
     """For the programs of the infrastructure, which get all they need from us."""
     return {name: os.environ[name] for name in PLAIN if name in os.environ}
@@ -88,6 +99,9 @@ def app_environment(
     if "vendor" in ports:
         computed["MEDIAGATE_VENDOR_URL"] = url("vendor")
         computed["MEDIAGATE_VENDORS"] = _vendors(url("vendor"), secrets)
+    if "api-internal" in ports:
+        computed["MEDIAGATE_INTERNAL_ADDRESS"] = f"{LOOPBACK}:{ports['api-internal']}"
+        computed["MEDIAGATE_METRICS_PUBLIC"] = "true"  # nobody but this machine reaches it
     if "worker-metrics" in ports:
         computed["MEDIAGATE_METRICS_ADDRESS"] = f"{LOOPBACK}:{ports['worker-metrics']}"
     if not given.mail:

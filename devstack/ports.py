@@ -22,6 +22,7 @@ USUAL = {
     "smtp": 1025,
     "mail": 8025,
     "vendor": 8099,
+    "api-internal": 9463,
     "worker-metrics": 9464,
     "temporal-http": 7243,
     "temporal-history": 7234,

@@ -108,6 +108,9 @@ def server(
         # With several partitions both hold for each of them only, and a queue of one machine needs no more.
         "matching.numTaskqueueReadPartitions": 1,
         "matching.numTaskqueueWritePartitions": 1,
+        # How soon it shows that a version of the workers is drained; by default minutes, for visibility that lags.
+        "matching.wv.VersionDrainageStatusVisibilityGracePeriod": "2s",
+        "matching.wv.VersionDrainageStatusRefreshInterval": "2s",
     }
     if time_skipping:
         dynamic["frontend.WorkflowTimeSkippingEnabled"] = True
@@ -121,6 +124,8 @@ def server(
     }
     config = str(ROOT / "temporal-dev.yaml")
     argv = (str(tools / "temporal-server"), "--config-file", config, "--allow-no-auth", "start")
+    # Collecting garbage less often saves a tenth of the server's CPU time for some 100 MB of memory.
+    variables["GOGC"] = "400"
     return Service(
         "temporal",
         Command(argv, env={**environment, **variables}, cwd=state.path),

@@ -68,6 +68,7 @@ def brightness(jpeg: bytes) -> float | None:
     """Mean luminance 0..1 of a JPEG that decodes completely; None for anything else."""
     try:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+            picture.draft("L", (1, 1))  # an eighth of each edge is enough, and takes a fraction of the time
             return float(ImageStat.Stat(picture.convert("L")).mean[0]) / 255
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

@@ -6,6 +6,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from api.app import create_app
+from docs import metrics_page
 from mediagate.settings import Settings
 
 HERE = Path(__file__).parent
@@ -61,7 +62,7 @@ def routes() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"configuration.md": configuration, "api.md": routes}
+PAGES = {"configuration.md": configuration, "api.md": routes, "metrics.md": metrics_page.page}
 
 
 def main() -> None:

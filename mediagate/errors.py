@@ -19,7 +19,8 @@
     │   │   └── ObjectMissing            404 to a caller; in an activity: the store has no such object
     │   ├── Conflict                     409
     │   │   ├── NotUploaded              409
-    │   │   └── RequestInProgress        409
+    │   │   ├── RequestInProgress        409
+    │   │   └── ObjectChanged            409  an object of an import is not the one that was listed
     │   ├── Expired                      410
     │   └── TooManyRequests              429, with Retry-After
     │       ├── QuotaExceeded            the library's own limit
@@ -37,6 +38,9 @@
     │   ├── ClassifierUnusable       uploads wait until the local model is mended
     │   ├── ScannerUnavailable       uploads wait, unless MEDIAGATE_CLAMD_FAIL_CLOSED is off
     │   ├── EvidenceKeyMissing       what was sealed cannot be opened, nor anything be sealed, until it is back
+    │   ├── BackupFailed             a program that makes or restores a backup did not get to its end
+    │   ├── SwitchedOff              an operator switched this off by a flag
+    │   ├── SpaceShort               `/health/deep`
     │   ├── SchemaBehind             `/health/deep`
     │   └── QueueUnserved            `/health/deep`
     └── BrokenInvariant                  500  a bug or tampering; fails the run, named by `FailureKind`
@@ -170,6 +174,10 @@ class RequestInProgress(Conflict):
     """A request with this Idempotency-Key is still being worked on."""
 
 
+class ObjectChanged(Conflict):
+    """The object is not the one any more that was to be imported."""
+
+
 class Expired(CallerError):
     """The time for this has run out."""
 
@@ -243,6 +251,18 @@ class ScannerUnavailable(Unavailable):
 
 class EvidenceKeyMissing(Unavailable):
     """The key that evidence is sealed with is not here: set MEDIAGATE_EVIDENCE_KEYS and try again."""
+
+
+class BackupFailed(Unavailable):
+    """The backup, or its restore, did not get to its end; try again."""
+
+
+class SwitchedOff(Unavailable):
+    """This is switched off for maintenance; try again later."""
+
+
+class SpaceShort(Unavailable):
+    """A disk or the object store is nearly full: make room; `mediagate storage stats` shows where."""
 
 
 class SchemaBehind(Unavailable):

@@ -1,5 +1,6 @@
 """How our processes end."""
 
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -16,5 +17,6 @@ def leave(code: int) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):  # the reader of a pipe may have gone
                 stream.flush()
+        logging.shutdown()
         os._exit(code)
     sys.exit(code)

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, computed_field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, computed_field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mediagate.media.imports import MOST_AT_ONCE
 from mediagate.media.values import MIB, LimitOverrides, Limits
 from mediagate.moderation.findings import DETECTORS, LOCAL_VENDOR
+from mediagate.storage.keys import IMPORTS
 
 Comma = Annotated[tuple[str, ...], NoDecode]
 
@@ -64,12 +66,54 @@ class VendorSettings(BaseModel):
     breaker_rest: float = Field(30, gt=0, description="seconds for which an open breaker lets nothing through")
 
 
+class StoreSettings(BaseModel):
+    """One of `MEDIAGATE_STORES`. What is None is as for the default store."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: str = Field(min_length=3, description="its own: no two stores share one")
+    url: str | None = Field(None, description="http(s)://host[:port], as this process sees it")
+    access_key: SecretStr | None = Field(None, description="access key id")
+    secret_key: SecretStr | None = Field(None, description="secret access key")
+    region: str | None = Field(None, description="fixed, so that it is never looked up")
+
+
+class ImportSource(BaseModel):
+    """One of `MEDIAGATE_IMPORT_SOURCES`. What is None is as for the default store."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    libraries: tuple[str, ...] = Field(min_length=1, description="slugs of who may import from it; * for all")
+    bucket: str = Field(min_length=3, description="it is only read")
+    prefix: str = Field("", pattern="^([^/].*/)?$", description="nothing outside of it is read; ends with a slash")
+    url: str | None = Field(None, description="http(s)://host[:port], as workers see it; needs keys of its own")
+    access_key: SecretStr | None = Field(None, description="access key id")
+    secret_key: SecretStr | None = Field(None, description="secret access key")
+    region: str | None = Field(None, description="fixed, so that it is never looked up")
+
+    def serves(self, library: str) -> bool:
+        """True if that library may import from it."""
+        return bool({library, "*"} & set(self.libraries))
+
+
 class Settings(BaseSettings):
     """Settings of every process; `MEDIAGATE_<NAME>` in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="MEDIAGATE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MEDIAGATE_", extra="ignore", frozen=True, secrets_dir=os.environ.get("MEDIAGATE_SECRETS_DIR")
+    )
 
+    secrets_dir: Path | None = Field(
+        None,
+        description="folder of secrets, read at the start: files named like variables in small letters, such as"
+        " `mediagate_database_url`; what the environment has wins",
+    )
     state_dir: Path = Field(default_factory=_state_dir, description="where `dev` and `demo` keep their state")
+    environment: str = Field(
+        "production",
+        pattern="^(development|staging|production)$",
+        description="what this deployment is; only in `development` may `mediagate db reset` empty a database",
+    )
 
     # Postgres
     database_url: SecretStr = Field(
@@ -77,18 +121,47 @@ class Settings(BaseSettings):
     )
     database_pool: int = Field(10, ge=1, description="connections kept per process")
 
+    # Backups (docs/runbooks/recovery.md)
+    backup_dir: Path | None = Field(
+        None, description="folder of database backups, those before migrations too; default: in the state folder"
+    )
+    backup_keep: int = Field(5, ge=1, description="backups before migrations that are kept, the newest")
+    backup_target: str | None = Field(
+        None, description="where `mediagate backup` keeps database and objects: a folder, or s3://bucket/prefix"
+    )
+    backup_s3_url: str | None = Field(None, description="endpoint of the store of that bucket; default: s3_url")
+    backup_s3_access_key: SecretStr | None = Field(None, description="access key id there; default: s3_access_key")
+    backup_s3_secret_key: SecretStr | None = Field(None, description="secret there; default: s3_secret_key")
+    backup_s3_region: str | None = Field(None, description="region there; default: s3_region")
+
     # S3
     s3_url: str = Field("http://127.0.0.1:9000", description="endpoint of the object store as this process sees it")
     s3_public_url: str | None = Field(None, description="endpoint as uploaders see it; default: the same")
     s3_access_key: SecretStr = Field(SecretStr("mediagate"), description="access key id")
     s3_secret_key: SecretStr = Field(SecretStr("mediagate-local"), description="secret access key")
     s3_region: str = Field("us-east-1", description="fixed, so that it is never looked up")
-    s3_bucket: str = Field("mediagate", description="holds every library")
+    s3_bucket: str = Field("mediagate", description="holds every library that was not moved to one of `stores`")
     s3_presign: str = Field("post", pattern="^(post|put)$", description="put: for stores without POST policies")
+    stores: dict[str, StoreSettings] = Field(
+        {}, description="JSON object: further stores by name, for libraries to be moved to (docs/runbooks/stores.md)"
+    )
+
+    # Imports (docs/runbooks/imports.md)
+    import_sources: dict[str, ImportSource] = Field(
+        {}, description="JSON object: where libraries may import objects from, by name; none: nothing is imported"
+    )
+    import_at_once: int = Field(
+        20, ge=1, le=MOST_AT_ONCE, description="uploads that one import may have under way; it may ask for fewer"
+    )
+    import_max_items: int = Field(100_000, ge=1, le=1_000_000, description="most objects of one import")
 
     # HTTP
     api_host: str = Field("127.0.0.1", description="address the API listens on")
     api_port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
+    internal_address: str | None = Field(
+        None, description="host:port where the API serves /metrics and /health without a key; not for the public"
+    )
+    metrics_public: bool = Field(False, description="serve /metrics on the API's own port as well, to everybody")
     public_url: str = Field("http://127.0.0.1:8000", description="how callers and vendors reach the API")
     delivery_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="comma-separated keys that sign delivery URLs; the first signs, all verify"
@@ -128,6 +201,21 @@ class Settings(BaseSettings):
 
     vendors: dict[str, VendorSettings] = Field(
         {}, description="JSON object: further vendors by name, for policies to ask (docs/vendors.md)"
+    )
+
+    # Storage care (docs/runbooks/storage.md)
+    trash_days: float = Field(30, ge=0, le=3650, description="days for which what was thrown away can be restored")
+    scrub: str = Field(
+        "full",
+        pattern="^(full|quick|off)$",
+        description="what the nightly scrub compares: SHA-256 of every object, or sizes; off: there is none",
+    )
+    scrub_repair: bool = Field(True, description="the nightly scrub puts back what was lost or altered, if it can")
+    scrub_rate: int = Field(20 * MIB, ge=0, description="bytes that a scrub reads per second at most; 0: no bound")
+    nightly_hour: int = Field(2, ge=0, le=23, description="UTC hour of the nightly scrub; retention is an hour later")
+    store_capacity: int | None = Field(None, ge=1, description="bytes that the object store has room for, if known")
+    space_alert: float = Field(
+        0.9, gt=0, le=1, description="share of a disk, or of the store, in use from which admins are told"
     )
 
     # Malware scan (docs/runbooks/malware.md)
@@ -175,19 +263,41 @@ class Settings(BaseSettings):
     picture_time_limit: float = Field(120, gt=0, description="after which work on one picture is stopped")
     cache_bytes: int = Field(2 * 1024 * MIB, ge=0, description="disk bytes for downloaded sources")
     cache_dir: Path | None = Field(None, description="folder of that cache; default: in the state folder")
-    shutdown_grace: float = Field(30, ge=0, description="how long running activities may finish after SIGTERM")
-    metrics_address: str | None = Field(None, description="host:port for the worker's Prometheus metrics")
+    shutdown_grace: float = Field(30, ge=0, description="how long requests and activities may finish after SIGTERM")
+    drain_delay: float = Field(
+        0, ge=0, description="how long the API says that it is not ready, and serves, before it stops after SIGTERM"
+    )
+    metrics_address: str | None = Field(
+        None, description="host:port where the worker serves /metrics; not for the public"
+    )
+
+    # Worker versions (docs/runbooks/deploys.md)
+    deployment: str = Field(
+        "mediagate", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", description="worker deployment of this gate's workers"
+    )
+    build_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$",
+        description="version of these workers: a release or image tag; auto: made from the code; none: unversioned",
+    )
 
     # Logs
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: str = Field("json", pattern="^(json|console)$", description="json, or console for people")
+    log_dir: Path | None = Field(None, description="folder of log files, which rotate; default: standard error alone")
+    log_max_bytes: int = Field(50 * MIB, ge=4096, description="size at which a log file is put aside")
+    log_keep: int = Field(10, ge=0, description="files of each process that are kept after they were put aside")
+    log_database: bool = Field(False, description="keep log lines in the database as well (`mediagate logs`)")
+    log_database_days: float = Field(7, gt=0, description="days for which they are kept there")
+    otlp_endpoint: str | None = Field(None, description="base URL of an OpenTelemetry collector (OTLP over HTTP)")
+    trace_share: float = Field(1.0, ge=0, le=1, description="share of the traces begun here that are kept")
 
     @field_validator("delivery_secrets", "vendor_webhook_secrets", "admin_mails", "evidence_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("vendors", "plans", mode="before")
+    @field_validator("vendors", "plans", "stores", "import_sources", mode="before")
     @classmethod
     def _parsed(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
@@ -201,6 +311,35 @@ class Settings(BaseSettings):
             if name in DETECTORS:
                 raise ValueError(f"{name!r} is the name of a detector of the gate's own; choose another one.")
         return value
+
+    @model_validator(mode="after")
+    def _stores_apart(self) -> Self:
+        """Two names for one bucket would make a move delete what it has just brought there."""
+        taken = {(self.s3_url, self.s3_bucket), (self.s3_url, self.evidence_bucket or f"{self.s3_bucket}-evidence")}
+        for name, store in self.stores.items():
+            if name == "default" or not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+                raise ValueError(f"{name!r} is no name of a store: a-z first, then a-z, 0-9 or -; `default` is taken.")
+            place = (store.url or self.s3_url, store.bucket)
+            if place in taken:
+                raise ValueError(f"The bucket {store.bucket!r} of the store {name!r} is in use already: name another.")
+            taken.add(place)
+        return self
+
+    @model_validator(mode="after")
+    def _sources_apart(self) -> Self:
+        """What the gate keeps for one library must not be imported by another, nor evidence by anybody."""
+        own = {self.s3_bucket, self.evidence_bucket or f"{self.s3_bucket}-evidence"}
+        own |= {store.bucket for store in self.stores.values()}
+        for name, source in self.import_sources.items():
+            if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+                raise ValueError(f"{name!r} is no name of an import source: a-z first, then a-z, 0-9 or -.")
+            if source.bucket in own and not source.prefix.startswith(IMPORTS):
+                raise ValueError(f"The bucket of the import source {name!r} is the gate's own: begin at {IMPORTS!r}.")
+            if (source.url is not None or source.access_key is not None) and not (
+                source.access_key and source.secret_key
+            ):
+                raise ValueError(f"The import source {name!r} needs access_key and secret_key of its own.")
+        return self
 
     def vendor(self, name: str) -> VendorSettings:
         """How a vendor is dealt with; the deployment's own has the defaults unless it is one of `vendors`."""
@@ -220,6 +359,11 @@ class Settings(BaseSettings):
     def uploads_url(self) -> str:
         """Endpoint that presigned URLs name."""
         return self.s3_public_url or self.s3_url
+
+    @property
+    def trash_time(self) -> timedelta:
+        """How long what was thrown away can be restored."""
+        return timedelta(days=self.trash_days)
 
     @property
     def review_time(self) -> timedelta:

@@ -14,9 +14,11 @@ from mediagate.moderation.findings import LOCAL_VENDOR
 from mediagate.notify.purging import HookPurger
 from mediagate.notify.smtp import SmtpMailer
 from mediagate.settings import Settings, VendorKind, VendorSettings
+from mediagate.storage.placement import DEFAULT, Look, Placements
+from mediagate.storage.routed import RoutedStore
 from mediagate.storage.s3 import S3Store
 from mediagate.storage.s3_locked import S3LockedStore
-from mediagate.storage.store import S3Address
+from mediagate.storage.store import ObjectStore, S3Address
 from mediagate.vault import Vault
 from mediagate.vendors.generic import GenericVendor
 from mediagate.vendors.google_vision import GoogleVisionVendor
@@ -39,8 +41,38 @@ PURGE_TIMEOUT = 10.0
 
 
 def open_store(settings: Settings) -> S3Store:
-    """The object store; the caller closes it."""
+    """The default store; the caller closes it. Libraries may be in others: see `open_stores`."""
     return S3Store(_s3_address(settings, settings.s3_bucket))
+
+
+def open_stores(settings: Settings) -> dict[str, S3Store]:
+    """Every store by its name; the caller closes them, or the `RoutedStore` over them. Nothing is connected."""
+    return {name: S3Store(address) for name, address in store_addresses(settings).items()}
+
+
+def store_addresses(settings: Settings) -> dict[str, S3Address]:
+    """Where every store is, by its name."""
+    own = _s3_address(settings, settings.s3_bucket)
+    addresses = {DEFAULT: own}
+    for name, one in settings.stores.items():
+        elsewhere = {"public_url": None} if one.url else {}
+        addresses[name] = own.model_copy(update=one.model_dump(exclude_none=True) | elsewhere)
+    return addresses
+
+
+def routed(stores: Mapping[str, ObjectStore], look: Look) -> RoutedStore:
+    """The stores as one. `look`: says in which one a library is."""
+    return RoutedStore(stores, Placements(look))
+
+
+def open_import_sources(settings: Settings) -> dict[str, S3Store]:
+    """Where imports read from, by name; the caller closes them. Nothing is connected."""
+    own = _s3_address(settings, settings.s3_bucket)
+    place = {"bucket", "url", "access_key", "secret_key", "region"}
+    return {
+        name: S3Store(own.model_copy(update=source.model_dump(include=place, exclude_none=True)))
+        for name, source in settings.import_sources.items()
+    }
 
 
 def open_vault(settings: Settings) -> Vault | None:

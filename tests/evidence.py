@@ -29,7 +29,7 @@ def sealing_keys(*names: str) -> tuple[SecretStr, ...]:
 @contextmanager
 def migrated_database(settings: Settings) -> Iterator[str]:
     """The URL of a migrated database without a row, to be copied; nobody may connect to it."""
-    with _new_database(settings.database_url.get_secret_value(), "") as url:
+    with new_database(settings.database_url.get_secret_value(), "") as url:
         migrate.upgrade(url)
         yield url
 
@@ -38,12 +38,13 @@ def migrated_database(settings: Settings) -> Iterator[str]:
 def copy_of(template: str) -> Iterator[str]:
     """The URL of a copy of such a database, for tests that look at whole chains."""
     base, _, name = template.rpartition("/")
-    with _new_database(f"{base}/postgres", f'TEMPLATE "{name}"') as url:
+    with new_database(f"{base}/postgres", f'TEMPLATE "{name}"') as url:
         yield url
 
 
 @contextmanager
-def _new_database(admin_url: str, options: str) -> Iterator[str]:
+def new_database(admin_url: str, options: str) -> Iterator[str]:
+    """The URL of a database without a table, for the time of the block. `options`: of CREATE DATABASE."""
     name = f"evidence_{uuid4().hex[:12]}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" {options}'.encode())

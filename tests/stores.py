@@ -43,11 +43,10 @@ class LayeredStore:
         await self.before("stat", key)
         return await self._inner.stat(key)
 
-    async def copy(self, source: str, target: str) -> ObjectStat:
+    async def copy(self, source: str, target: str) -> None:
         await self.before("copy", target)
-        stat = await self._inner.copy(source, target)
+        await self._inner.copy(source, target)
         await self.after("copy", target)
-        return stat
 
     async def sha256(self, key: str) -> str:
         await self.before("sha256", key)
@@ -58,9 +57,13 @@ class LayeredStore:
         await self._inner.delete(key)
         await self.after("delete", key)
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
+    async def delete_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self.delete(key)
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectStat]:
         await self.before("list", prefix)
-        async for found in self._inner.list(prefix):
+        async for found in self._inner.list(prefix, after=after):
             yield found
 
     async def presign_upload(

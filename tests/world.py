@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import TimeSkipper
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.deps import Deps
 from activities.sources import SourceCache
@@ -40,7 +41,7 @@ from mediagate.notify.memory import MemoryMailer
 from mediagate.notify.purging import MemoryPurger
 from mediagate.settings import Settings, VendorKind, VendorSettings
 from mediagate.storage import keys
-from mediagate.storage.s3 import S3Store
+from mediagate.storage.store import ObjectStore
 from mediagate.vendors.memory import MemoryVendor
 from worker import build_workers
 from workflows.client import Flows
@@ -73,7 +74,7 @@ class World:
 
     settings: Settings
     db: Database
-    store: S3Store
+    store: ObjectStore
     library: Library
     vendor: MemoryVendor
     mailer: MemoryMailer
@@ -186,7 +187,11 @@ class World:
         """Workers of these roles (none named: all) for the time of the block. `deps`: in place of the world's own."""
         async with AsyncExitStack() as stack:
             built = build_workers(
-                self.client, replace(self.deps, **deps), roles or tuple(Role), prefix=self.flows.prefix
+                self.client,
+                replace(self.deps, **deps),
+                roles or tuple(Role),
+                prefix=self.flows.prefix,
+                runner=SandboxedWorkflowRunner(),
             )
             for worker in built:
                 await stack.enter_async_context(worker)
@@ -247,7 +252,7 @@ async def open_world(
     settings: Settings,
     client: Client,
     db: Database,
-    store: S3Store,
+    store: ObjectStore,
     library: Library,
     folder: Path,
     *,
@@ -288,7 +293,10 @@ async def open_world(
             purger=MemoryPurger() if settings.purge_url else None,
             scanner=MemoryScanner() if settings.clamd else None,
             vault=vault,
+            import_sources=wiring.open_import_sources(settings),
         )
+        for source in deps.import_sources.values():
+            stack.callback(source.close)
         http = await stack.enter_async_context(
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(app, raise_app_exceptions=False),
@@ -296,7 +304,7 @@ async def open_world(
                 headers={"Authorization": f"Bearer {token}"},
             )
         )
-        for worker in build_workers(client, deps, roles, prefix=flows.prefix):
+        for worker in build_workers(client, deps, roles, prefix=flows.prefix, runner=SandboxedWorkflowRunner()):
             await stack.enter_async_context(worker)
         yield World(settings, db, store, library, vendor, mailer, flows, deps, client, http)
 

@@ -14,13 +14,6 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
     WithStartWorkflowOperation,
     WorkflowHandle,
     WorkflowUpdateFailedError,
@@ -51,7 +44,6 @@ from workflows.messages import (
     RemoderateInput,
     RenditionInput,
     RunOrder,
-    SweepInput,
     TakedownInput,
     UploadInput,
 )
@@ -64,6 +56,10 @@ TAKEDOWN_WORKFLOW = "TakedownWorkflow"
 REMODERATION_WORKFLOW = "RemoderationWorkflow"
 POLICY_RUN_WORKFLOW = "PolicyRunWorkflow"
 
+_REUSE = {False: WorkflowIDReusePolicy.REJECT_DUPLICATE, True: WorkflowIDReusePolicy.ALLOW_DUPLICATE}
+_CONFLICT = {False: WorkflowIDConflictPolicy.USE_EXISTING, True: WorkflowIDConflictPolicy.TERMINATE_EXISTING}
+"""By whether an upload is started anew."""
+
 
 class Flows:
     """Starts and messages the workflows of one deployment."""
@@ -72,10 +68,11 @@ class Flows:
         self.client = client
         self.prefix = prefix
 
-    async def start_upload(self, upload: UploadInput, *, link: str = "") -> str | None:
+    async def start_upload(self, upload: UploadInput, *, link: str = "", anew: bool = False) -> str | None:
         """Start the upload's run, once whatever happens; the run id, or None if it had run to an end before.
 
-        `link`: where the Web UI sends an operator who wants to see the item.
+        `link`: where the Web UI sends an operator who wants to see the item. `anew`: in place of any run of it that
+        there is or was, because rows were restored that know nothing of that.
 
         Raises:
             WorkflowsUnavailable: the service did not answer in time; the start may or may not have happened.
@@ -87,14 +84,14 @@ class Flows:
         if upload.batch_id:
             attributes.append(SearchAttributePair(names.BATCH_ID, upload.batch_id))
         try:
-            with _bounded():
+            with bounded():
                 handle = await self.client.start_workflow(
                     UPLOAD_WORKFLOW,
                     upload,
                     id=names.workflow_id(upload.media_id),
                     task_queue=names.task_queue(self.prefix, names.Role.FLOW),
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=_REUSE[anew],
+                    id_conflict_policy=_CONFLICT[anew],
                     search_attributes=TypedSearchAttributes(attributes),
                     priority=policies.priority_of(upload.lane, upload.library),
                     static_summary=_plain(f"{upload.filename} in {upload.library}"),
@@ -112,7 +109,7 @@ class Flows:
         Raises:
             WorkflowsUnavailable: the service did not answer in time.
         """
-        with _bounded():
+        with bounded():
             await self.client.start_workflow(
                 RENDITION_WORKFLOW,
                 RenditionInput(media_id=media_id, library=library),
@@ -130,7 +127,7 @@ class Flows:
         Raises:
             WorkflowsUnavailable: the service did not answer in time.
         """
-        with _bounded():
+        with bounded():
             return await self.client.start_workflow(
                 REBUILD_WORKFLOW,
                 job,
@@ -150,7 +147,7 @@ class Flows:
             WorkflowsUnavailable: the service did not answer in time.
         """
         try:
-            with _bounded(about_a_run=True):
+            with bounded(about_a_run=True):
                 await self.client.get_workflow_handle(names.workflow_id(media_id)).signal(
                     "moderation_event", event, rpc_timeout=policies.START_RPC
                 )
@@ -164,7 +161,7 @@ class Flows:
         Raises:
             WorkflowsUnavailable: the service did not answer in time.
         """
-        with _bounded():
+        with bounded():
             await self.client.start_workflow(
                 REMODERATION_WORKFLOW,
                 job,
@@ -183,7 +180,7 @@ class Flows:
         Raises:
             WorkflowsUnavailable: the service did not answer in time; the start may or may not have happened.
         """
-        with suppress(WorkflowAlreadyStartedError), _bounded():
+        with suppress(WorkflowAlreadyStartedError), bounded():
             await self.client.start_workflow(
                 POLICY_RUN_WORKFLOW,
                 job,
@@ -206,7 +203,7 @@ class Flows:
             WorkflowsUnavailable: no answer in time; look at the run again.
         """
         handle = self.client.get_workflow_handle(names.policy_run_id(run_id))
-        with _answered(), _bounded(about_a_run=True):
+        with answered(), bounded(about_a_run=True):
             progress: PolicyRunProgress = await handle.execute_update(
                 order, RunOrder(actor=actor), result_type=PolicyRunProgress, rpc_timeout=policies.UPDATE_RPC
             )
@@ -242,7 +239,7 @@ class Flows:
             search_attributes=TypedSearchAttributes([SearchAttributePair(names.LIBRARY, takedown.library)]),
             static_summary=_plain(f"take down: {takedown.reason}, by {takedown.actor}"),
         )
-        with _answered(), _bounded():
+        with answered(), bounded():
             decision: DecisionResult = await self.client.execute_update_with_start_workflow(
                 "closed", start_workflow_operation=start, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC
             )
@@ -250,34 +247,15 @@ class Flows:
 
     async def _update(self, workflow_id: str, update: str, payload: HumanDecision | AbortRequest) -> DecisionResult:
         handle = self.client.get_workflow_handle(workflow_id)
-        with _answered(), _bounded(about_a_run=True):
+        with answered(), bounded(about_a_run=True):
             decision: DecisionResult = await handle.execute_update(
                 update, payload, result_type=DecisionResult, rpc_timeout=policies.UPDATE_RPC
             )
             return decision
 
-    async def ensure_sweep(self, sweep: SweepInput | None = None, *, every: timedelta = policies.SWEEP_EVERY) -> None:
-        """Create the schedule of the sweep unless it exists; one sweep runs at a time."""
-        action = ScheduleActionStartWorkflow(
-            SWEEP_WORKFLOW,
-            sweep or SweepInput(),
-            id=names.sweep_schedule_id(self.prefix),
-            task_queue=names.task_queue(self.prefix, names.Role.FLOW),
-        )
-        schedule = Schedule(
-            action=action,
-            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
-            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
-        )
-        try:
-            with _bounded():
-                await self.client.create_schedule(names.sweep_schedule_id(self.prefix), schedule)
-        except ScheduleAlreadyRunningError:
-            return
-
     async def ready(self) -> None:
         """Raise WorkflowsUnavailable unless the service answers."""
-        with _bounded():
+        with bounded():
             await self.client.service_client.check_health(timeout=timedelta(seconds=2))
 
     async def backlog(self, role: names.Role) -> tuple[int, float]:
@@ -292,7 +270,7 @@ class Flows:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
             report_stats=True,
         )
-        with _bounded():
+        with bounded():
             stats = (
                 await self.client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=2))
             ).stats
@@ -308,14 +286,14 @@ class Flows:
             task_queue=TaskQueue(name=names.task_queue(self.prefix, role)),
             task_queue_type=kind,
         )
-        with _bounded():
+        with bounded():
             answer = await self.client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=2))
         if not answer.pollers:
             raise QueueUnserved
 
 
 @contextmanager
-def _answered() -> Iterator[None]:
+def answered() -> Iterator[None]:
     """Bring the refusal of an update into the project's error tree."""
     try:
         yield
@@ -327,7 +305,7 @@ def _answered() -> Iterator[None]:
 
 
 @contextmanager
-def _bounded(*, about_a_run: bool = False) -> Iterator[None]:
+def bounded(*, about_a_run: bool = False) -> Iterator[None]:
     """Bring the client's failures into the project's error tree. `about_a_run`: the call asks for an existing run."""
     try:
         yield

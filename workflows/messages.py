@@ -129,6 +129,15 @@ class DecisionResult(Value):
         return self.reasons[0].detail if self.reasons else ""
 
 
+class NotifyInput(MediaRef):
+    """Tell the admins of a library something about a media item, once per kind and occasion."""
+
+    kind: str
+    detail: str = ""
+    occasion: str = Field("", description="tells apart what may happen more than once to an item")
+    batch_id: str | None = None
+
+
 class FileInput(MediaRef):
     """Move everything to where the verdict says."""
 
@@ -136,6 +145,7 @@ class FileInput(MediaRef):
     reason: str = ""
     detail: str = ""
     round: int = Field(0, description="that of the decision; what a later one filed is left alone")
+    notice: NotifyInput | None = Field(None, description="what admins are told, with the row that says it is filed")
 
 
 class FileResult(Value):
@@ -158,15 +168,6 @@ class SealResult(Value):
 
     evidence_id: str = ""
     seq: int = 0
-
-
-class NotifyInput(MediaRef):
-    """Tell the admins of a library something about a media item, once per kind and occasion."""
-
-    kind: str
-    detail: str = ""
-    occasion: str = Field("", description="tells apart what may happen more than once to an item")
-    batch_id: str | None = None
 
 
 class FailureInput(MediaRef):

@@ -60,14 +60,44 @@ def remoderation_id(media_id: str) -> str:
     return f"remoderation-{media_id}"
 
 
+def import_id(batch_id: str, round_: int = 1) -> str:
+    """`import-<batch id>`; when it is begun again, `import-<batch id>-2` and so on."""
+    return f"import-{batch_id}" if round_ == 1 else f"import-{batch_id}-{round_}"
+
+
 def policy_run_id(run_id: str) -> str:
     """`policy-run-<run id>`."""
     return f"policy-run-{run_id}"
 
 
+def store_move_id(library: str) -> str:
+    """`store-move-<library>`: one run at a time copies or moves a library to another store."""
+    return f"store-move-{library}"
+
+
+def trash_id(media_id: str) -> str:
+    """`trash-<media_id>`."""
+    return f"trash-{media_id}"
+
+
+def retention_id(prefix: str, library: str | None) -> str:
+    """`media-retention-now`, or `…-now-<library>`: one that somebody asked for."""
+    return f"{prefix}-retention-now" + (f"-{library}" if library else "")
+
+
+def scrub_id(prefix: str, library: str | None) -> str:
+    """`media-scrub-now`, or `…-now-<library>`: one that somebody asked for."""
+    return f"{prefix}-scrub-now" + (f"-{library}" if library else "")
+
+
+def schedule_id(prefix: str, name: str) -> str:
+    """`media-scrub`: of a schedule, and how the ids of its runs begin."""
+    return f"{prefix}-{name}"
+
+
 def sweep_schedule_id(prefix: str) -> str:
     """`media-sweep`."""
-    return f"{prefix}-sweep"
+    return schedule_id(prefix, "sweep")
 
 
 MEDIA_STAGE = SearchAttributeKey.for_keyword("MediaStage")

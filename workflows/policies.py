@@ -39,11 +39,7 @@ class Step(NamedTuple):
     config: ActivityConfig
 
 
-OBJECT_CHECK = Step(  # download, hash, header: seconds for a large file on a slow store
-    Role.IO,
-    ActivityConfig(start_to_close_timeout=minutes(5), heartbeat_timeout=seconds(15), retry_policy=UNTIL_IT_WORKS),
-)
-IMAGE_WORK = Step(  # one picture; `activities.rendering` gives up on a file that ends its worker again and again
+IMAGE_WORK = Step(  # download, check, decode, encode; a file that ends its worker again and again is given up
     Role.CPU,
     ActivityConfig(start_to_close_timeout=minutes(5), heartbeat_timeout=seconds(15), retry_policy=UNTIL_IT_WORKS),
 )
@@ -85,6 +81,33 @@ RENDITIONS = Step(  # several large encodes, AVIF among them; the public has the
 )
 RECONSIDERING = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
 POLICY_PAGE = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(2), retry_policy=UNTIL_IT_WORKS))
+STORE_STEP = Step(  # what a cancellation finds under way comes to its end first
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=minutes(1),
+        retry_policy=UNTIL_IT_WORKS,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    ),
+)
+STORE_PAGE = Step(  # objects between stores; uploads go first
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=minutes(60),
+        heartbeat_timeout=seconds(30),
+        retry_policy=UNTIL_IT_WORKS,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        priority=Priority(priority_key=5),
+    ),
+)
+IMPORT_STEP = Step(  # a few objects, each brought over whole; trouble with a store is an outcome, not a failure
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=minutes(15),
+        heartbeat_timeout=seconds(30),
+        retry_policy=UNTIL_IT_WORKS,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    ),
+)
 STALE_PAGE = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
 PURGE = Step(  # as long as caches may show what was taken down, trying goes on; an alert says so after `PURGE_ALERT`
     Role.IO, ActivityConfig(start_to_close_timeout=seconds(30), retry_policy=UNTIL_IT_WORKS)
@@ -103,6 +126,24 @@ SWEEPING = Step(  # the next run of the schedule goes on where this one ended
         retry_policy=RetryPolicy(initial_interval=seconds(2), maximum_attempts=3),
     ),
 )
+SCRUBBING = Step(  # reads slowly, so that uploads do not suffer, and after them
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=timedelta(hours=4),
+        heartbeat_timeout=seconds(30),
+        retry_policy=UNTIL_IT_WORKS,
+        priority=Priority(priority_key=5),
+    ),
+)
+RETENTION = Step(
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=minutes(30),
+        heartbeat_timeout=seconds(30),
+        retry_policy=UNTIL_IT_WORKS,
+        priority=Priority(priority_key=5),
+    ),
+)
 PROJECTION = LocalActivityConfig(  # short idempotent writes; beyond 10 s of back-off a timer takes over
     start_to_close_timeout=seconds(10), retry_policy=UNTIL_IT_WORKS, local_retry_threshold=seconds(10)
 )
@@ -116,6 +157,10 @@ PURGE_AGAIN = minutes(1)
 """After which caches are purged once more: an answer that was on its way to one may have arrived after the purge."""
 RUN_PAUSED = timedelta(days=30)
 """A run of a policy that is paused for longer ends as cancelled."""
+IMPORT_LOOKS = seconds(5)
+"""The longest wait between two looks at an import whose window is full."""
+IMPORT_HELD = timedelta(days=7)
+"""An import that cannot begin anything for so long, for a quota or a source that is away, pauses itself."""
 UPDATE_RPC = seconds(15)
 """How long an API request waits for the outcome of an update."""
 START_RPC = seconds(5)

@@ -1,4 +1,4 @@
-"""Looks after what a crash left behind; runs on a Schedule, see `workflows.client.ensure_sweep`."""
+"""Looks after what a crash left behind; runs on a Schedule, see `workflows.schedules`."""
 
 from temporalio import workflow
 

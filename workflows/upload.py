@@ -1,7 +1,6 @@
 """The way of one upload through the gate."""
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -17,7 +16,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.projecting import Projecting
     from activities.reconsidering import Reconsidering
     from activities.rendering import Rendering
-    from activities.verifying import Verifying
     from mediagate.media.lifecycle import status_for
     from mediagate.media.values import Status, Verdict
     from mediagate.moderation.findings import VendorEvent
@@ -31,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         FileResult,
         HumanDecision,
         MediaRef,
+        NotifyInput,
         RenditionInput,
         StepResult,
         UploadInput,
@@ -65,7 +64,7 @@ class UploadWorkflow:
     async def run(self, upload: UploadInput) -> UploadResult:
         """Lead the upload to its end; the result repeats what the row says."""
         try:
-            refused = await self._verify() or await self._render()
+            refused = await self._verify_and_render()
             self._decision = await (self._refuse(refused) if refused else self._moderate())
             filed = await self._file(self._decision)
             if filed.seal:
@@ -73,7 +72,8 @@ class UploadWorkflow:
         except BaseException as error:
             await reporting.fail(self._ref, error, batch_id=self._upload.batch_id)
             raise
-        await self._notify(self._decision, filed.status)
+        if self._telling:
+            await self._telling
         if filed.renditions:
             await self._start_renditions()
         if len(self._vendor.events) > self._weighed:
@@ -120,34 +120,15 @@ class UploadWorkflow:
 
     # Steps
 
-    async def _verify(self) -> StepResult | None:
-        """Check the stored object; a refusal is an outcome, not a failure."""
-        workflow.set_current_details("Verifying the stored object.")
-        return await self._refusal(
-            workflow.execute_activity_method(
-                Verifying.verify_object,
-                self._ref,
-                **policies.at(policies.OBJECT_CHECK, "verify"),
-            )
-        )
-
-    async def _render(self) -> StepResult | None:
-        """Make the marked original and the variants, all from one decode."""
-        if self._abort:
-            return None
-        workflow.set_current_details("Rendering the marked original and the variants.")
-        return await self._refusal(
-            workflow.execute_activity_method(
-                Rendering.build_variants,
-                self._ref,
-                **policies.at(policies.IMAGE_WORK, "original, medium, thumb, moderation copy"),
-            )
-        )
-
-    async def _refusal(self, step: Awaitable[StepResult]) -> StepResult | None:
-        """What a step that opens the file has against it, if anything."""
+    async def _verify_and_render(self) -> StepResult | None:
+        """Check the stored object and make the pictures, from one download; a refusal is an outcome, not a failure."""
+        workflow.set_current_details("Verifying the stored object; rendering the marked original and the variants.")
         try:
-            result = await step
+            result = await workflow.execute_activity_method(
+                Rendering.verify_and_render,
+                self._ref,
+                **policies.at(policies.IMAGE_WORK, "verify; original, medium, thumb, moderation copy"),
+            )
         except ActivityError as error:
             if reporting.kind_of(error) != POISONED:
                 raise
@@ -250,14 +231,25 @@ class UploadWorkflow:
         )
 
     async def _file(self, decision: DecisionResult) -> FileResult:
-        """Copy, verify, commit, delete: everything stands where the verdict says, or nothing has moved."""
-        workflow.set_current_details(f"Filing as {status_for(decision.verdict).value}: {decision.reason}.")
+        """Copy, verify, commit, delete: everything stands where the verdict says, or nothing has moved. Then admins are
+        told; what is filed stays filed whatever becomes of the mail, or of a late cancellation."""
+        status = status_for(decision.verdict)
+        workflow.set_current_details(f"Filing as {status.value}: {decision.reason}.")
         filed = await workflow.execute_activity_method(
             Filing.file_media,
             FileInput(
-                **self._ref.model_dump(), verdict=decision.verdict, reason=decision.reason, detail=decision.detail
+                **self._ref.model_dump(),
+                verdict=decision.verdict,
+                reason=decision.reason,
+                detail=decision.detail,
+                notice=NotifyInput(
+                    **self._ref.model_dump(),
+                    kind="upload_failed" if decision.decided_by == GATE else "moderation_result",
+                    detail=f"{status.value}: {decision.reason}",
+                    batch_id=self._upload.batch_id,
+                ),
             ),
-            **policies.at(policies.FILING, f"file as {status_for(decision.verdict).value}"),
+            **policies.at(policies.FILING, f"file as {status.value}; notify"),
         )
         workflow.upsert_search_attributes(
             [names.MEDIA_STAGE.value_set(filed.status.value), names.VERDICT.value_set(decision.verdict.value)]
@@ -283,13 +275,6 @@ class UploadWorkflow:
             self._ref,
             **policies.at(policies.RECONSIDERING, "a word that came after the decision"),
         )
-
-    async def _notify(self, decision: DecisionResult, status: Status) -> None:
-        """Tell the admins, last; what is filed stays filed whatever becomes of the mail, or of a late cancellation."""
-        kind = "upload_failed" if decision.decided_by == GATE else "moderation_result"
-        if self._telling:
-            await self._telling
-        await self._tell(kind, f"{status.value}: {decision.reason}")
 
     async def _tell(self, kind: str, detail: str) -> None:
         await reporting.tell(self._ref, kind, detail, batch_id=self._upload.batch_id)

@@ -9,6 +9,7 @@ from api.deps import GateDep, Reader, media_for
 from api.models import DuplicateRead, Duplicates, NearDuplicateRead
 from api.pages import Limit
 from db.tables import Media
+from mediagate.flags import Switch
 from mediagate.media.fingerprints import FARTHEST
 
 router = APIRouter(tags=["media"])
@@ -31,11 +32,13 @@ async def list_duplicates(
         besides = [media_id, *(row.id for row in exact)]
         phash = await tx.fingerprints.get(media_id)
         near = []
-        if phash is not None:
+        search = gate.flags.on(Switch.NEAR_DUPLICATES, str(media_id), library=library.slug)
+        if phash is not None and search:
             near = await tx.fingerprints.near(library.id, phash, distance=distance, limit=limit, besides=besides)
     return Duplicates(
         exact=[_duplicate(row) for row in exact],
         near=[NearDuplicateRead(**_duplicate(row).model_dump(), distance=bits, form=form) for row, bits, form in near],
+        near_searched=search,
     )
 
 

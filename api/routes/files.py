@@ -14,6 +14,7 @@ from db.tables import Library, Media
 from mediagate.access.api_keys import Scope
 from mediagate.access.delivery import Purpose, SignedQuery, cache_tags, file_url, version_of
 from mediagate.errors import NotFound, ObjectMissing, WorkflowsUnavailable
+from mediagate.flags import Switch
 from mediagate.media.lifecycle import UNDER_MODERATION
 from mediagate.media.values import Status, VariantFile, VariantName
 
@@ -104,8 +105,9 @@ async def _find(gate: Gate, media_id: UUID, name: str, library: str, purpose: Pu
     if variant:
         return _Found(media, owner, variant.key, variant.sha256, f"image/{variant.format}")
     if file in owed_renditions(media, owner, rows) and (variant := stand_in(file, rows)):
-        with suppress(WorkflowsUnavailable):  # whoever asks next starts it
-            await gate.flows.start_renditions(str(media_id), owner.slug)
+        if gate.flags.on(Switch.RENDITIONS, str(media_id), library=owner.slug):
+            with suppress(WorkflowsUnavailable):  # whoever asks next starts it
+                await gate.flows.start_renditions(str(media_id), owner.slug)
         return _Found(media, owner, variant.key, variant.sha256, f"image/{variant.format}")
     raise NotFound("There is no such picture of this item.")
 

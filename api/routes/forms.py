@@ -6,9 +6,9 @@ from uuid import UUID, uuid5
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from api.acceptance import accept, accepted_type, check_size, start_or_owe
-from api.backpressure import spend
-from api.deps import Gate, GateDep, Uploader, library_for
+from activities.acceptance import accept, accepted_type, check_size, spend
+from activities.outbox import start_or_owe
+from api.deps import Gate, GateDep, Uploader, library_for, take_uploads
 from api.forms import ReceivedFile, ReceivedForm, received_form
 from api.idempotency import HEADER, identity, once
 from api.models import MAX_CAPTION, BatchAccepted, BatchItem, UploadTexts
@@ -46,6 +46,7 @@ _FORM = {
 async def upload_files(slug: str, request: Request, gate: GateDep, caller: Uploader) -> JSONResponse:
     """Take up to 20 `files` (multipart/form-data) and words for them all; one bad file never fails the others."""
     library = await library_for(gate, caller, slug)
+    take_uploads(gate, caller, library)
     await gate.backlog.check()
     async with received_form(request, max_files=gate.settings.max_files_per_request) as form:
         batch = Batch(
@@ -135,7 +136,7 @@ async def _take_one(gate: Gate, library: Library, row: Media | CallerError, rece
             media = await tx.media.get(media.id, lock=True)
             await accept(tx.media, media, sha256=received.sha256, size=received.size, master=master)
     if media.started_at is None:
-        await start_or_owe(gate, media, library)
+        await start_or_owe(gate.db, gate.flows, gate.settings, media, library)
     return media
 
 

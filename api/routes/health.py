@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from api.deps import Gate, GateDep
 from api.problems import told
 from db import migrate
-from mediagate.errors import MediagateError, SchemaBehind
+from mediagate.errors import MediagateError, SchemaBehind, SpaceShort
 from workflows.names import Role
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -34,7 +34,8 @@ async def ready(gate: GateDep) -> JSONResponse:
 
 @router.get("/deep")
 async def deep(gate: GateDep) -> JSONResponse:
-    """As `ready`, and: the schema is up to date, every task queue has a worker, vendors and malware scanner answer.
+    """As `ready`, and: the schema is up to date, every task queue has a worker, there is room on
+    every disk, vendors and malware scanner answer.
 
     For people and alerts, not for a load balancer: none of these is mended by taking this process out of service.
     """
@@ -43,6 +44,7 @@ async def deep(gate: GateDep) -> JSONResponse:
         "schema": _schema(gate),
         "s3": gate.store.ready(),
         "temporal": gate.flows.ready(),
+        "space": _space(gate),
     }
     parts |= {f"worker:{role.value}": gate.flows.served(role) for role in Role}
     # An item that does not exist: the vendor answers, and takes our key.
@@ -56,6 +58,14 @@ async def _schema(gate: Gate) -> None:
     url = gate.settings.database_url.get_secret_value()
     if not all(revision.applied for revision in await asyncio.to_thread(migrate.status, url)):
         raise SchemaBehind
+
+
+async def _space(gate: Gate) -> None:
+    """Room on the disks of all processes, and in the store where its size is known."""
+    async with gate.db.transaction() as tx:
+        short = [place.name for place in await tx.storage.spaces() if place.short_since]
+    if short:
+        raise SpaceShort
 
 
 async def _report(checks: Mapping[str, Awaitable[Any]]) -> JSONResponse:

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from api.deps import GateDep, Reader, library_for
 from api.models import TextCheck, TextChecked
+from mediagate.flags import Switch
 from mediagate.media.values import Verdict
 from mediagate.moderation.findings import VendorEvent
 from mediagate.moderation.policy import Decision, Policy, Reason, decide
@@ -28,6 +29,8 @@ async def check_text(slug: str, body: TextCheck, gate: GateDep, caller: Reader) 
 
     library = await library_for(gate, caller, slug)
     rules = library.texts
+    if rules.expand_links and not gate.flags.on(Switch.LINK_EXPANSION, str(caller.key_id), library=library.slug):
+        rules = rules.model_copy(update={"expand_links": False})
     language = await asyncio.to_thread(language_of, body.text, body.language)
     texts: dict[str, str] = {body.kind: body.text}
     found = await examine(texts, rules, language=language)

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from api.acceptance import accept, accepted_type, check_size, start_or_owe
-from api.backpressure import spend
-from api.deps import Gate, GateDep, Uploader, library_for, media_for
+from activities.acceptance import accept, accepted_type, check_size, spend
+from activities.outbox import start_or_owe
+from api.deps import Gate, GateDep, Uploader, library_for, media_for, take_uploads
 from api.idempotency import once
 from api.models import (
     UploadAccepted,
@@ -47,6 +47,7 @@ async def create_upload(
     library = await library_for(gate, caller, slug)
 
     async def create() -> UploadCreated:
+        take_uploads(gate, caller, library)
         return await _create(gate, library, body, request.state.tracking_id, trusted=caller.trusted)
 
     return await once(request, gate, caller, await request.body(), create, status=201)
@@ -106,7 +107,7 @@ async def complete_upload(
         async with gate.sealing:
             accepted = await _seal(gate, library, media_id, body)
         if accepted.started_at is None:
-            await start_or_owe(gate, accepted, library)
+            await start_or_owe(gate.db, gate.flows, gate.settings, accepted, library)
         return UploadAccepted(media_id=media_id, status=accepted.status, workflow_id=workflow_id(str(media_id)))
 
     if not upload_tokens.matches(body.upload_token, media.upload_token or ""):
@@ -149,11 +150,11 @@ async def _copy_checked(gate: Gate, media: Media, body: UploadComplete, master: 
     staging = keys.staging(str(media.id))
     try:
         _check_size_of(await gate.store.stat(staging), media, body.file_size)
-        copied = await gate.store.copy(staging, master)
+        await gate.store.copy(staging, master)
     except ObjectMissing as error:
         raise NotUploaded from error
     try:
-        _check_size_of(copied, media, body.file_size)
+        _check_size_of(await gate.store.stat(master), media, body.file_size)
         found = await gate.store.sha256(master)
         if found != body.file_hash:
             raise HashMismatch(f"The stored object has SHA-256 {found}, not {body.file_hash}.")

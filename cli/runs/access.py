@@ -19,6 +19,7 @@ from workflows.operations.failures import causes
 from workflows.operations.history import Step, steps
 from workflows.operations.operator import Operations
 from workflows.operations.runs import Run
+from workflows.operations.trouble import task_failure
 
 WorkflowId = Annotated[str, typer.Argument(help="Workflow id or media id.")]
 
@@ -73,7 +74,7 @@ class Shown:
             steps=steps(events),
             details=details,
             failure=_failure(events),
-            stuck=_stuck(events) if run.task_attempt > 1 else (),
+            stuck=list(failed.causes) if run.task_attempt > 1 and (failed := task_failure(events)) else [],
             url=f"{base.rstrip('/')}/{path}" if base else None,
         )
 
@@ -101,11 +102,4 @@ def _failure(events: Sequence[HistoryEvent]) -> list[str]:
     if last and last.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
         ended = last.workflow_execution_terminated_event_attributes
         return [f"Terminated by {ended.identity or 'somebody'}: {ended.reason or 'no reason given'}."]
-    return []
-
-
-def _stuck(events: Sequence[HistoryEvent]) -> list[str]:
-    for event in reversed(events):
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-            return causes(event.workflow_task_failed_event_attributes.failure)
     return []

@@ -1,6 +1,6 @@
-"""A run's story on a terminal."""
+"""Runs on a terminal: a table of them, or the story of one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.text import Text
@@ -11,10 +11,31 @@ from cli.runs.times import ago, span
 from mediagate.media.values import Status
 from workflows.operations.history import Outcome, Step
 from workflows.operations.resetting import short
-from workflows.operations.runs import Pending
+from workflows.operations.runs import Pending, Run
 from workflows.operations.visibility import BROKE, RunStatus
 
+STATUS_COLOURS = {"running": "cyan", "completed": "green", "failed": "red", "timed_out": "red"}
 COLOURS = {Outcome.DONE: "green", Outcome.FAILED: "red", Outcome.TIMED_OUT: "red", Outcome.OPEN: "cyan"}
+
+
+def print_runs(runs: Sequence[Run]) -> None:
+    """The table of runs."""
+    now = datetime.now(UTC)
+    rows = [
+        (
+            run.workflow_id,
+            run.file,
+            run.stage,
+            run.verdict or run.failure_kind,
+            Text(
+                run.status + (" (reset)" if run.superseded_by else ""), style=STATUS_COLOURS.get(run.status, "yellow")
+            ),
+            ago(run.started_at, now),
+            span(((run.closed_at or now) - run.started_at).total_seconds()),
+        )
+        for run in runs
+    ]
+    print_table(["workflow", "file", "stage", "verdict or failure", "status", "started", "took"], rows)
 
 
 def print_story(shown: Shown) -> None:
@@ -85,10 +106,18 @@ def advice(shown: Shown) -> str:
     if run.status != RunStatus.RUNNING:
         return "nothing; it is finished."
     if shown.stuck:
-        return "mend the workflow's code and restart the workers; the run goes on by itself."
+        return (
+            "mend the workflow's code and restart the workers; the run goes on by itself. Against the present code: "
+            f"`mediagate runs check {run.workflow_id}`."
+        )
+    if any(activity.paused for activity in run.pending):
+        return f"an activity is paused; to let it go on: `mediagate runs unstick {run.workflow_id} --unpause --yes`."
     trouble = [activity for activity in run.pending if activity.attempt > 1]
     if trouble:
-        return f"{short(trouble[0].name)} is tried again by itself; mend what its last failure names."
+        return (
+            f"{short(trouble[0].name)} is tried again by itself; mend what its last failure names. To try at once: "
+            f"`mediagate runs unstick {run.workflow_id} --yes`."
+        )
     if run.pending and all(activity.state == "waiting" for activity in run.pending):
         return "nothing while a worker takes it soon; else see that workers run for its queue (`mediagate doctor`)."
     if run.stage == Status.IN_REVIEW:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import typer
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=366)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
 
@@ -18,13 +19,33 @@ def since(text: str | None, *, now: datetime | None = None) -> datetime | None:
     if text is None:
         return None
     try:
-        if match := _SPAN.fullmatch(text.strip()):
-            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[match[2]]: float(match[1])})
+        if length := _length(text):
+            return (now or datetime.now(UTC)) - length
         moment = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
         message = f"{text!r} is no time: write 90s, 30m, 2h, 7d, 1w or 2026-01-31T08:00."
         raise typer.BadParameter(message, param_hint="--since") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def duration(text: str) -> timedelta:
+    """`90s`, `30m`, `2h`, `7d`, `1w`; a year at most.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        length = _length(text)
+    except OverflowError:
+        length = None
+    if length is None or not timedelta(0) < length <= LONGEST:
+        raise typer.BadParameter(f"{text!r} is no span up to a year: write 90s, 30m, 2h, 7d or 1w.")
+    return length
+
+
+def _length(text: str) -> timedelta | None:
+    match = _SPAN.fullmatch(text.strip())
+    return timedelta(**{_UNITS[match[2]]: float(match[1])}) if match else None
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -15,6 +15,9 @@ ABANDONED = timedelta(seconds=15)
 """A request that gave no sign of life for this long lost its process; the same key may be used again."""
 
 
+_REQUEST_KEY = ["api_key_id", "key", "route"]
+
+
 class AccessRepository:
     """Libraries, API keys, idempotent requests."""
 
@@ -61,16 +64,15 @@ class AccessRepository:
         return (await self._session.execute(spent.returning(col(DailyUse.files)))).scalar() is not None
 
     async def begin_request(self, request: IdempotentRequest) -> IdempotentRequest | None:
-        """Reserve an idempotency key: None if it is ours now, else the request that has it."""
-        await self._session.execute(
-            delete(IdempotentRequest).where(
-                *self._same(request),
-                col(IdempotentRequest.status).is_(None),
-                col(IdempotentRequest.created_at) < now() - ABANDONED,
-            )
-        )
-        reserved = insert(IdempotentRequest).values(request.model_dump()).on_conflict_do_nothing()
-        if (await self._session.execute(reserved.returning(col(IdempotentRequest.key)))).scalar() is not None:
+        """Reserve an idempotency key: None if it is ours now, else the request that has it.
+
+        One that was abandoned is taken over, by one of those who come for it.
+        """
+        reserved = insert(IdempotentRequest).values(request.model_dump())
+        abandoned = and_(col(IdempotentRequest.status).is_(None), col(IdempotentRequest.created_at) < now() - ABANDONED)
+        taken = {name: reserved.excluded[name] for name in ("fingerprint", "created_at")}
+        reserve = reserved.on_conflict_do_update(index_elements=_REQUEST_KEY, set_=taken, where=abandoned)
+        if (await self._session.execute(reserve.returning(col(IdempotentRequest.key)))).scalar() is not None:
             return None
         return (await self._session.scalars(select(IdempotentRequest).where(*self._same(request)))).one()
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -20,6 +21,15 @@ class Actor(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.via})"
+
+
+class Act(NamedTuple):
+    """What is done to what; see `AuditRecord`."""
+
+    action: str
+    subject: str
+    library: str = ""
+    data: Mapping[str, Any] = MappingProxyType({})
 
 
 class AuditRepository:
@@ -43,17 +53,29 @@ class AuditRepository:
 
         `action`, `subject`: see `AuditRecord`; `data`: what JSON can hold, no secrets and nothing that people wrote.
         """
-        record = AuditRecord(
-            action=action,
-            subject=subject,
-            library=library,
-            actor=actor.name,
-            via=actor.via,
-            reason=reason,
-            tracking_id=tracking_id,
-            data=json.dumps(data or {}, ensure_ascii=False, sort_keys=True, default=str),
-        )
-        return await ChainRepository(self._session).append(record)
+        act = Act(action, subject, library, data or {})
+        (record,) = await self.note_all([act], actor, reason=reason, tracking_id=tracking_id)
+        return record
+
+    async def note_all(
+        self, acts: Sequence[Act], actor: Actor, *, reason: str = "", tracking_id: str = ""
+    ) -> Sequence[AuditRecord]:
+        """As `note`, with several acts of one actor for one reason, in this order."""
+        records = [
+            AuditRecord(
+                action=act.action,
+                subject=act.subject,
+                library=act.library,
+                actor=actor.name,
+                via=actor.via,
+                reason=reason,
+                tracking_id=tracking_id,
+                data=json.dumps(act.data, ensure_ascii=False, sort_keys=True, default=str),
+            )
+            for act in acts
+        ]
+        await ChainRepository(self._session).append_all(records)
+        return records
 
     async def page(
         self,

@@ -75,12 +75,13 @@ class Found(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A hit as it stands; `newly_held`: it is the one by which its entry hit too often."""
+    """A hit as it stands; `newly_held`: by this one its entry hit too often; `new`: it was not recorded before."""
 
     match: BankMatch
     entry: BankEntry
     bank: Bank
     newly_held: bool = False
+    new: bool = False
 
 
 class BankRepository:
@@ -282,7 +283,7 @@ class BankRepository:
         )
         self._session.add(match)
         await self._session.flush()
-        return Recorded(match, entry, bank, newly)
+        return Recorded(match, entry, bank, newly, new=True)
 
     async def _hits(self, entry_id: UUID, since: datetime, most: int) -> int:
         """Of an entry since then; no more than `most` are counted."""

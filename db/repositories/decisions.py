@@ -23,10 +23,10 @@ class DecisionRepository:
 
     async def record(self, decision: MediaDecision) -> MediaDecision:
         """Store a decision; the first of its round and finality stands, and comes back."""
-        values = decision.model_dump()
-        await self._session.execute(
-            insert(MediaDecision).values(values).on_conflict_do_nothing(index_elements=["media_id", "round", "final"])
-        )
+        put = insert(MediaDecision).values(decision.model_dump())
+        put = put.on_conflict_do_nothing(index_elements=["media_id", "round", "final"])
+        if fresh := (await self._session.scalars(put.returning(MediaDecision))).one_or_none():
+            return fresh
         query = select(MediaDecision).where(
             col(MediaDecision.media_id) == decision.media_id,
             col(MediaDecision.round) == decision.round,
@@ -40,6 +40,15 @@ class DecisionRepository:
             col(MediaDecision.media_id) == media_id,
             col(MediaDecision.round) == round_,
             col(MediaDecision.final).is_(True),
+        )
+        return (await self._session.scalars(query)).one_or_none()
+
+    async def opening(self, media_id: UUID, *, round_: int = 0) -> MediaDecision | None:
+        """What opened a round's review, if there was one."""
+        query = select(MediaDecision).where(
+            col(MediaDecision.media_id) == media_id,
+            col(MediaDecision.round) == round_,
+            col(MediaDecision.final).is_(False),
         )
         return (await self._session.scalars(query)).one_or_none()
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import Notification, now
+from mediagate import metrics
 
 CLAIM = timedelta(seconds=35)
 """Whoever took up a mail and has not ended it after this long is gone: the step that sends has 30 s."""
@@ -39,8 +40,10 @@ class NotificationRepository:
 
     async def put(self, notification: Notification) -> Notification:
         """Store a notification, once for each key; the one that stands comes back."""
-        statement = insert(Notification).values(notification.model_dump())
-        await self._session.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+        put = insert(Notification).values(notification.model_dump()).on_conflict_do_nothing(index_elements=["key"])
+        if fresh := (await self._session.scalars(put.returning(Notification))).one_or_none():
+            metrics.NOTIFICATIONS.add(kind=notification.kind)
+            return fresh
         query = select(Notification).where(col(Notification.key) == notification.key)
         return (await self._session.scalars(query)).one()
 

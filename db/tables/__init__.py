@@ -8,6 +8,9 @@ from db.tables.audit import AuditRecord
 from db.tables.banks import Bank, BankEntry, BankMatch
 from db.tables.columns import now
 from db.tables.evidence import EvidenceAccess, EvidenceRecord, LegalHold
+from db.tables.imports import Import, ImportItem
+from db.tables.logs import LogLine
+from db.tables.flags import FeatureFlag, FlagCount
 from db.tables.media import PHASH_BANDS, Batch, Fingerprint, Media, MediaEvent, MediaVariant, Notification
 from db.tables.moderation import InboxEvent, InboxState, MediaDecision
 from db.tables.policies import (
@@ -18,6 +21,20 @@ from db.tables.policies import (
     ShadowDecision,
     VendorReliability,
 )
+from db.tables.storage import (
+    FindingKind,
+    FindingState,
+    ObjectRemoval,
+    Scrub,
+    ScrubFinding,
+    ScrubState,
+    StorageChange,
+    StorageSpace,
+    StorageUsage,
+    StoredKind,
+    TrashedItem,
+)
+from db.tables.stores import LibraryPlacement
 from db.tables.vendors import VendorHealth, VendorResult, VendorSubmission, VendorUsage
 
 __all__ = [
@@ -31,22 +48,39 @@ __all__ = [
     "DailyUse",
     "EvidenceAccess",
     "EvidenceRecord",
+    "FindingKind",
+    "FindingState",
+    "FeatureFlag",
     "Fingerprint",
+    "FlagCount",
     "IdempotentRequest",
+    "Import",
+    "ImportItem",
     "InboxEvent",
     "InboxState",
     "LegalHold",
     "Library",
+    "LibraryPlacement",
     "LibraryPolicy",
+    "LogLine",
     "Media",
     "MediaDecision",
     "MediaEvent",
     "MediaVariant",
     "Notification",
+    "ObjectRemoval",
     "PolicyChange",
     "PolicyRun",
     "PolicyRunItem",
+    "Scrub",
+    "ScrubFinding",
+    "ScrubState",
     "ShadowDecision",
+    "StorageChange",
+    "StorageSpace",
+    "StorageUsage",
+    "StoredKind",
+    "TrashedItem",
     "VendorHealth",
     "VendorReliability",
     "VendorResult",

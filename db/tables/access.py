@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from db.tables.columns import created_column, json_column, time_column
 from mediagate.media.renditions import ImagePolicy
+from mediagate.media.retention import Retention
 from mediagate.media.values import WatermarkSpec
 from mediagate.text.policy import TextPolicy
 
@@ -21,13 +22,19 @@ class Library(SQLModel, table=True):
     slug: str = Field(unique=True, max_length=63)
     name: str = ""
     settings: dict[str, Any] = json_column()
-    """Overrides: `limits`, `watermark`, `images`, `text`, `policy`, as the values of these names; else the defaults."""
+    """Overrides, as the values of these names, else the defaults: `limits`, `watermark`, `images`, `text`, `retention`,
+    `policy`."""
     created_at: datetime = created_column()
 
     @property
     def images(self) -> ImagePolicy:
         """Which pictures it wants."""
         return ImagePolicy.model_validate(self.settings.get("images", {}))
+
+    @property
+    def retention(self) -> Retention:
+        """How long it keeps what is decided."""
+        return Retention.model_validate(self.settings.get("retention", {}))
 
     @property
     def texts(self) -> TextPolicy:

@@ -163,7 +163,8 @@ class Notification(SQLModel, table=True):
     """
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
-    library_id: UUID = library_column()
+    library_id: UUID | None = Field(default=None, foreign_key="library.id")
+    """None: it is about the whole deployment."""
     media_id: UUID | None = Field(default=None, foreign_key="media.id")
     key: str = Field(unique=True)
     """What happened, once: `<media_id>:<kind>`."""

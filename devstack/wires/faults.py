@@ -50,6 +50,7 @@ class Faults(BaseModel):
     )
     duplicated: bool = Field(False, description="every callback comes twice")
     reordered: bool = Field(False, description="the callback comes before the call that asked for it is answered")
+    clock: float = Field(0, description="seconds by which its clock is ahead, or behind; the generic wire's signatures")
     lost: bool = Field(False, description="no callback comes")
 
 

@@ -7,7 +7,7 @@ until somebody posts a result to `/v1/submissions/{media_id}/result`. Either way
 import asyncio
 import hmac
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -108,7 +108,7 @@ class Simulator:
 
     def _signed(self, url: str, webhook: Webhook) -> Callback:
         def sign(body: bytes) -> dict[str, str]:
-            now = _utc_now()
+            now = _utc_now() + timedelta(seconds=self._wire.faults.clock)
             return {
                 "webhook-id": webhook.webhook_id,
                 "webhook-timestamp": str(int(now.timestamp())),

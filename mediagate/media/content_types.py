@@ -16,6 +16,21 @@ _ALIASES = {
 REGISTERED = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic", "image/tiff")
 
 
+_EXTENSIONS = {
+    **{name.removeprefix("image/"): name for name in REGISTERED},
+    "jpg": "image/jpeg",
+    "jpe": "image/jpeg",
+    "apng": "image/png",
+    "heif": "image/heic",
+    "tif": "image/tiff",
+}
+
+
+def type_by_name(filename: str) -> str | None:
+    """The registered name that a file name's extension stands for; None if it stands for none."""
+    return _EXTENSIONS.get(filename.rpartition(".")[2].lower()) if "." in filename else None
+
+
 def registered(declared: str) -> str | None:
     """The registered name of a declared content type, whatever its parameters; None if it is not taken."""
     name = declared.partition(";")[0].strip().lower()

@@ -26,12 +26,18 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     S.QUARANTINED: frozenset({S.IN_REVIEW, S.APPROVED, S.REJECTED, S.TRASHED, S.ERASED}),
     S.FAILED: frozenset(WORK | {S.APPROVED, S.REJECTED, S.QUARANTINED, S.TRASHED, S.ERASED}),
     S.EXPIRED: frozenset({S.ERASED}),
-    S.TRASHED: frozenset({S.APPROVED, S.REJECTED, S.QUARANTINED, S.ERASED}),
+    S.TRASHED: frozenset({S.APPROVED, S.REJECTED, S.QUARANTINED, S.FAILED, S.ERASED}),
     S.ERASED: frozenset(),
 }
 
 DECIDED = frozenset({S.APPROVED, S.REJECTED, S.QUARANTINED})
 """Ends of an upload: a vendor's word that comes later is recorded as late."""
+
+TRASHABLE = frozenset(DECIDED | {S.FAILED})
+"""What may be thrown away: nothing is at work on it, and it has a master."""
+
+GONE = frozenset({S.TRASHED, S.ERASED})
+"""Thrown away: whatever is decided about such an item, it stays where it is until somebody restores it."""
 
 UNDER_MODERATION = frozenset({S.AWAITING_MODERATION, S.IN_REVIEW})
 """The only statuses in which the vendor's signed URL of the moderation copy can be read."""

@@ -83,6 +83,9 @@ class Limits(Value):
     daily_files: int | None = Field(None, description="uploads per day (UTC)")
     daily_bytes: int | None = Field(None, description="bytes announced per day (UTC)")
     open_uploads: int | None = Field(None, description="uploads that may be under way at the same time")
+    total_bytes: int | None = Field(
+        None, description="bytes of uploads that may be kept, the trash and announced ones included"
+    )
 
 
 class LimitOverrides(BaseModel):
@@ -98,6 +101,7 @@ class LimitOverrides(BaseModel):
     daily_files: int | None = Field(None, ge=0, le=MOST)
     daily_bytes: int | None = Field(None, ge=0, le=MOST)
     open_uploads: int | None = Field(None, ge=1, le=MOST)
+    total_bytes: int | None = Field(None, ge=0, le=MOST)
 
 
 class VariantName(StrEnum):

@@ -82,6 +82,7 @@ _TEXTS: dict[MailKind, _Text] = {
             ("In review", "in_review"),
             ("Failed", "failed"),
             ("Expired", "expired"),
+            ("Cancelled", "cancelled"),
             *_LINKS,
         ),
     ),

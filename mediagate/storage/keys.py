@@ -9,6 +9,9 @@
     <library>/media/quarantine/<media_id>/<variant>.jpg, …/source
     <library>/backups/<media_id>/<sha256>
     <library>/watermarks/<sha256>                   images that the library may use as its mark
+    <library>/imports/<import_id>.jsonl             the manifest of an import, until it is in rows
+    imports/…                                       where import sources in the gate's own bucket begin; never written
+    .mediagate/<token>                              put and deleted again to try a store out
 
 In the bucket for evidence, which has object lock:
 
@@ -30,13 +33,18 @@ STAGING = "staging/"
 WORK = "work/"
 """Prefix of everything rendered and not yet filed."""
 
+IMPORTS = "imports/"
+"""Prefix below which an import source may begin in a bucket of the gate's own."""
+
 SOURCE = "source"
 """Name of the clean master among the files of a media item."""
 
 _MEDIA_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _LIBRARY = re.compile(r"[a-z0-9-]{1,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_RESERVED = frozenset({"staging", "work"})
+_ITEM = re.compile(rf"(?:^|/)({_MEDIA_ID.pattern})(?=[/.-]|$)")
+_RESERVED = frozenset({"staging", "work", "imports"})
+_ALONE = re.compile(rf"{_LIBRARY.pattern}/(watermarks/{_SHA256.pattern}|imports/[0-9a-f]{{32}}\.jsonl)")
 _CHAINS = frozenset({"evidence", "evidence-access", "audit"})
 _CHECKPOINT = re.compile(r"checkpoints/[a-z-]+/([0-9]{20})-([0-9a-f]{64})")
 _FOLDER = {Status.APPROVED: "approved", Status.REJECTED: "rejected", Status.QUARANTINED: "quarantine"}
@@ -96,6 +104,11 @@ def watermark_image(library: str, sha256: str) -> str:
     return f"{library_folder(library)}/watermarks/{_digest(sha256)}"
 
 
+def manifest(library: str, import_id: str) -> str:
+    """Where the manifest of an import waits. The id is without hyphens: it is no media item's."""
+    return f"{library_folder(library)}/imports/{_media_id(import_id).replace('-', '')}.jsonl"
+
+
 def evidence(library: str, media_id: str, round_: int) -> str:
     """Where the evidence of a restriction is sealed, in the bucket for evidence."""
     return f"records/{library_folder(library)}/{_media_id(media_id)}/{round_:d}"
@@ -126,6 +139,42 @@ def media_id_of(key: str) -> str | None:
             found = key.removeprefix(prefix).partition("/")[0]
             return found if _MEDIA_ID.fullmatch(found) else None
     return None
+
+
+def item_of(key: str) -> str | None:
+    """The media id of the item that a key belongs to, wherever it stands; None if it belongs to none."""
+    found = _ITEM.search(key)
+    return found[1] if found else None
+
+
+def item_prefixes(library: str, media_id: str) -> tuple[str, ...]:
+    """Where everything of an item stands, whatever its status is or was."""
+    folder = library_folder(library)
+    places = (f"media/{name}" for name in ("originals", *_FOLDER.values()))
+    return (
+        staging(media_id),
+        f"{WORK}{media_id}/",
+        *(f"{folder}/{place}/{media_id}/" for place in places),
+        f"{folder}/media/thumbs/{media_id}",
+        f"{folder}/backups/{media_id}/",
+    )
+
+
+def stands_alone(key: str) -> bool:
+    """True for what needs no item's row: uploads and renderings on their way, sources and manifests of imports, and
+    images that a library may use as its mark, or did."""
+    return key.startswith((STAGING, WORK, IMPORTS)) or _ALONE.fullmatch(key) is not None
+
+
+def library_of(key: str) -> str | None:
+    """The library in whose folder a key is; None for what all libraries share, and for a key without a folder."""
+    folder, slash, _ = key.partition("/")
+    return folder if slash and folder not in _RESERVED and _LIBRARY.fullmatch(folder) else None
+
+
+def probe(token: str) -> str:
+    """Where a store is tried out; no library's folder begins with a dot."""
+    return f".mediagate/{_digest(token)}"
 
 
 def _media_id(media_id: str) -> str:

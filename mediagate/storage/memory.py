@@ -81,9 +81,9 @@ class MemoryStore:
     async def stat(self, key: str) -> ObjectStat:
         return self._find(key)[0]
 
-    async def copy(self, source: str, target: str) -> ObjectStat:
+    async def copy(self, source: str, target: str) -> None:
         stat, body = self._find(source)
-        return self._store(target, body, stat.content_type)
+        self._store(target, body, stat.content_type)
 
     async def sha256(self, key: str) -> str:
         return hashlib.sha256(self._find(key)[1]).hexdigest()
@@ -92,10 +92,14 @@ class MemoryStore:
         self._check_up()
         self._objects.pop(key, None)
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
+    async def delete_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            await self.delete(key)
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectStat]:
         self._check_up()
         for key in sorted(self._objects):
-            if key.startswith(prefix) and (found := self._objects.get(key)):
+            if key.startswith(prefix) and key > after and (found := self._objects.get(key)):
                 yield found[0].model_copy(update={"content_type": ""})
 
     async def presign_upload(

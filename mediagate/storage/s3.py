@@ -22,10 +22,13 @@ import urllib3
 from minio import Minio
 from minio.commonconfig import CopySource
 from minio.datatypes import Object, PostPolicy
+from minio.deleteobjects import DeleteObject
 from minio.helpers import MIN_PART_SIZE
 from urllib3 import BaseHTTPResponse
 
+from mediagate import metrics
 from mediagate.errors import ObjectCorrupt, StorageUnavailable, TooLarge
+from mediagate.storage.measured import in_thread, measured
 from mediagate.storage.s3_cors import set_cors
 from mediagate.storage.s3_errors import translated
 from mediagate.storage.store import CHUNK, ObjectStat, PresignedUpload, S3Address
@@ -76,7 +79,7 @@ class S3Store:
                 source.seek(0)
             with translated(key):
                 # One part at a time: three parallel ones would hold three parts and leave this pool's bounds.
-                self._client.put_object(
+                written = self._client.put_object(
                     self._bucket,
                     key,
                     source,
@@ -85,7 +88,11 @@ class S3Store:
                     part_size=MIN_PART_SIZE,
                     num_parallel_uploads=1,
                 )
-        return self._stat(key)
+        metrics.STORE_BYTES.add(size, direction="written")
+        # What a look at the object would say: asking for it would double the requests of every upload.
+        return ObjectStat(
+            key=key, size=size, etag=written.etag or "", content_type=content_type, modified=datetime.now(UTC)
+        )
 
     async def get_bytes(self, key: str, *, max_bytes: int) -> bytes:
         return await self._run(self._get_bytes, key, max_bytes)
@@ -99,11 +106,10 @@ class S3Store:
         if length == 0:
             return
         response = await self._run(self._open, key, start, length, version)
-        loop = asyncio.get_running_loop()
         reading: asyncio.Future[bytes] | None = None
         try:
             while True:
-                reading = loop.run_in_executor(self._executor, _read, response, key)
+                reading = in_thread(self._executor, _read, response, key)
                 chunk = await asyncio.shield(reading)
                 if not chunk:
                     return
@@ -155,13 +161,12 @@ class S3Store:
         with translated(key):
             return _described(self._client.stat_object(self._bucket, key))
 
-    async def copy(self, source: str, target: str) -> ObjectStat:
-        return await self._run(self._copy, source, target)
+    async def copy(self, source: str, target: str) -> None:
+        await self._run(self._copy, source, target)
 
-    def _copy(self, source: str, target: str) -> ObjectStat:
+    def _copy(self, source: str, target: str) -> None:
         with translated(source):
             self._client.copy_object(self._bucket, target, CopySource(self._bucket, source))
-        return self._stat(target)
 
     async def sha256(self, key: str) -> str:
         return await self._run(self._sha256, key)
@@ -179,8 +184,17 @@ class S3Store:
         with translated(key, missing_ok=True):
             self._client.remove_object(self._bucket, key)
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
-        objects = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+    async def delete_all(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _PAGE):
+            await self._run(self._delete_all, keys[start : start + _PAGE])
+
+    def _delete_all(self, keys: Sequence[str]) -> None:
+        with translated(keys[0], missing_ok=True):
+            for refused in self._client.remove_objects(self._bucket, map(DeleteObject, keys)):
+                raise StorageUnavailable(f"The store did not delete {refused.name!r}: {refused.message}")
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectStat]:
+        objects = self._client.list_objects(self._bucket, prefix=prefix, recursive=True, start_after=after or None)
         while page := await self._run(_page, objects, prefix):
             for item in page:
                 yield item
@@ -188,16 +202,20 @@ class S3Store:
     async def presign_upload(
         self, key: str, *, content_type: str, max_bytes: int, expires: timedelta
     ) -> PresignedUpload:
-        seconds = int(expires.total_seconds())
         if self._address.presign == "put":
+            seconds = int(expires.total_seconds())
             url = self._public.presigned_put_object(self._bucket, key, expires=expires)
             return PresignedUpload(method="PUT", url=url, headers={"Content-Type": content_type}, expires_in=seconds)
+        return self._presigned_post(key, content_type, max_bytes, expires)
+
+    def _presigned_post(self, key: str, content_type: str, max_bytes: int, expires: timedelta) -> PresignedUpload:
         policy = PostPolicy(self._bucket, datetime.now(UTC) + expires)
         policy.add_equals_condition("key", key)
         policy.add_equals_condition("Content-Type", content_type)
         policy.add_content_length_range_condition(1, max_bytes)
         fields = {"key": key, "Content-Type": content_type, **self._public.presigned_post_policy(policy)}
         base = (self._address.public_url or self._address.url).rstrip("/")
+        seconds = int(expires.total_seconds())
         return PresignedUpload(method="POST", url=f"{base}/{self._bucket}", fields=fields, expires_in=seconds)
 
     async def ready(self) -> None:
@@ -224,7 +242,7 @@ class S3Store:
         self._http.clear()
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call, *args)
+        return await measured(self._executor, self._bucket, call, *args)
 
 
 def _client(url: str, address: S3Address, http: urllib3.PoolManager) -> Minio:
@@ -249,7 +267,9 @@ def _opened(data: bytes | Path) -> Iterator[io.BytesIO | io.BufferedReader]:
 
 def _read(response: BaseHTTPResponse, key: str) -> bytes:
     with translated(key):
-        return response.read(CHUNK)
+        chunk = response.read(CHUNK)
+    metrics.STORE_BYTES.add(len(chunk), direction="read")
+    return chunk
 
 
 def _release(response: BaseHTTPResponse) -> None:

@@ -87,7 +87,7 @@ class ObjectStore(Protocol):
     async def stat(self, key: str) -> ObjectStat:
         """Size, tag, type and time of an object."""
 
-    async def copy(self, source: str, target: str) -> ObjectStat:
+    async def copy(self, source: str, target: str) -> None:
         """Copy inside the store, content type included; the source stays."""
 
     async def sha256(self, key: str) -> str:
@@ -96,8 +96,11 @@ class ObjectStore(Protocol):
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectStat]:
-        """Every object whose key begins with `prefix`, in order of keys."""
+    async def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove objects, in few requests; as for `delete`, each may be gone already."""
+
+    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectStat]:
+        """Every object whose key begins with `prefix` and is greater than `after`, in order of keys."""
 
     async def presign_upload(
         self, key: str, *, content_type: str, max_bytes: int, expires: timedelta

@@ -29,11 +29,10 @@ class Steps:
     def __init__(self, world: World, **deps: Any) -> None:
         self.world = world
         self.deps = replace(world.deps, **deps)
-        self.verifying = Verifying(self.deps)
-        self.rendering = Rendering(self.deps)
+        self.rendering = Rendering(self.deps, Verifying(self.deps))
         self.moderation = Moderation(self.deps)
-        self.filing = Filing(self.deps)
         self.notifying = Notifying(self.deps)
+        self.filing = Filing(self.deps, self.notifying)
         self.projecting = Projecting(self.deps)
 
     def over(self, **deps: Any) -> "Steps":
@@ -55,10 +54,8 @@ class Steps:
     async def rendered(self, data: bytes | None = None) -> str:
         """An item whose pictures are made."""
         media_id = await self.world.seal(data or picture())
-        ref = self.ref(media_id)
-        for step in (self.verifying.verify_object, self.rendering.build_variants):
-            outcome = await perform(step, ref)
-            assert outcome.refused is None
+        outcome = await perform(self.rendering.verify_and_render, self.ref(media_id))
+        assert outcome.refused is None
         return media_id
 
     async def submitted(self, data: bytes | None = None) -> str:

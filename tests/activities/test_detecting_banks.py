@@ -39,9 +39,8 @@ async def said_of(steps: Steps, data: bytes) -> tuple[str, list[VendorEvent]]:
 
 async def again(steps: Steps, media_id: str) -> list[VendorEvent]:
     """The steps up to the pictures, once more."""
-    for step in (steps.verifying.verify_object, steps.rendering.build_variants):
-        outcome = await perform(step, steps.ref(media_id))
-        assert outcome.refused is None
+    outcome = await perform(steps.rendering.verify_and_render, steps.ref(media_id))
+    assert outcome.refused is None
     return [event for event in outcome.events if event.vendor == HASH_BANKS]
 
 

@@ -22,8 +22,7 @@ async def heard(steps: Steps, **texts: Any) -> list[VendorEvent]:
     """What the step hands to the run about an upload with these words."""
     await steps.world.configure(text=RULES)
     media_id = await steps.world.seal(picture(), **texts)
-    await perform(steps.verifying.verify_object, steps.ref(media_id))
-    result = await perform(steps.rendering.build_variants, steps.ref(media_id))
+    result = await perform(steps.rendering.verify_and_render, steps.ref(media_id))
     return [event for event in result.events if event.vendor == TEXT_DETECTOR]
 
 
@@ -47,8 +46,7 @@ class TestTexts:
     async def test_a_second_run_says_the_same(self, steps: Steps) -> None:
         await steps.world.configure(text=RULES)
         media_id = await steps.world.seal(picture(), caption="scum, a@b.example")
-        await perform(steps.verifying.verify_object, steps.ref(media_id))
-        first, second = [await perform(steps.rendering.build_variants, steps.ref(media_id)) for _ in range(2)]
+        first, second = [await perform(steps.rendering.verify_and_render, steps.ref(media_id)) for _ in range(2)]
         assert first.events == second.events
         async with steps.world.db.transaction() as tx:
             stored = [row.event for row in await tx.inbox.of_media(UUID(media_id))]

@@ -18,8 +18,7 @@ from workflows.messages import FailureInput
 Step = Callable[[Steps, str], Awaitable[Any]]
 
 STEPS: dict[str, Step] = {
-    "verify_object": lambda steps, id_: perform(steps.verifying.verify_object, steps.ref(id_)),
-    "build_variants": lambda steps, id_: perform(steps.rendering.build_variants, steps.ref(id_)),
+    "render": lambda steps, id_: perform(steps.rendering.verify_and_render, steps.ref(id_)),
     "submit": lambda steps, id_: perform(steps.moderation.submit_for_moderation, steps.submission(id_)),
     "poll": lambda steps, id_: perform(steps.moderation.poll_vendor, steps.poll(id_)),
     "decide": lambda steps, id_: perform(

@@ -35,7 +35,7 @@ def scanned(steps: Steps, scanner: MemoryScanner, *, fail_closed: bool = True) -
 
 async def verified(steps: Steps, data: bytes, **info: object) -> tuple[str, StepResult]:
     media_id = await steps.world.seal(data)
-    return media_id, await perform(steps.verifying.verify_object, steps.ref(media_id), **info)
+    return media_id, await perform(steps.rendering.verify_and_render, steps.ref(media_id), **info)
 
 
 async def notes(steps: Steps) -> list[Notification]:
@@ -128,5 +128,5 @@ class TestAway:
         going_on = scanned(steps, scanner, fail_closed=False)
         media_id, _ = await verified(going_on, picture())
         before = await steps.state(media_id)
-        await perform(going_on.verifying.verify_object, steps.ref(media_id))
+        await perform(going_on.rendering.verify_and_render, steps.ref(media_id))
         assert await steps.state(media_id) == before

@@ -32,13 +32,12 @@ class TestUnusableMark:
             if name == "bad":
                 await world.store.put(key, b"<svg/>", content_type="application/octet-stream")
         media_id = await world.seal(picture())
-        await perform(steps.verifying.verify_object, steps.ref(media_id))
         await world.configure(watermark=watermark)
         before = await world.objects(media_id)
         with pytest.raises(WatermarkUnusable, match=told) as raised:
-            await perform(steps.rendering.build_variants, steps.ref(media_id))
+            await perform(steps.rendering.verify_and_render, steps.ref(media_id))
         assert raised.value.retry_after == 60
         assert await world.objects(media_id) == before
         await world.configure(watermark={"text": "© me"})
-        assert (await perform(steps.rendering.build_variants, steps.ref(media_id))).refused is None
+        assert (await perform(steps.rendering.verify_and_render, steps.ref(media_id))).refused is None
         assert len(await world.objects(media_id)) > len(before)

@@ -52,6 +52,9 @@ NEEDS = {
     ("POST", f"{PREFIX}/media/{{media_id}}/abort"): Scope.UPLOADS_WRITE,
     ("POST", f"{PREFIX}/media/{{media_id}}/decision"): Scope.REVIEW_WRITE,
     ("POST", f"{PREFIX}/media/{{media_id}}/takedown"): Scope.REVIEW_WRITE,
+    ("DELETE", f"{PREFIX}/media/{{media_id}}"): Scope.ADMIN,
+    ("POST", f"{PREFIX}/media/{{media_id}}/restore"): Scope.ADMIN,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/storage"): Scope.MEDIA_READ,
     ("GET", f"{PREFIX}/libraries/{{slug}}/media"): Scope.MEDIA_READ,
     ("GET", f"{PREFIX}/libraries/{{slug}}/notifications"): Scope.MEDIA_READ,
     ("GET", f"{PREFIX}/media/{{media_id}}"): Scope.MEDIA_READ,
@@ -97,6 +100,12 @@ NEEDS = {
 }
 OPERATORS = {
     ("GET", f"{PREFIX}/vendors"): 200,
+    ("GET", f"{PREFIX}/storage"): 200,
+    ("GET", f"{PREFIX}/flags"): 200,
+    ("GET", f"{PREFIX}/flags/{{name}}"): 404,
+    ("PUT", f"{PREFIX}/flags/{{name}}"): 200,
+    ("DELETE", f"{PREFIX}/flags/{{name}}"): 200,
+    ("POST", f"{PREFIX}/flags/{{name}}/evaluate"): 404,
     ("POST", f"{PREFIX}/vendors/{{name}}/breaker"): 404,
     ("GET", f"{PREFIX}/dead-letters"): 200,
     ("GET", f"{PREFIX}/dead-letters/{{letter_id}}"): 404,
@@ -111,6 +120,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/decision": {"verdict": "approve"},
     "/takedown": {"reason": "copyright"},
     "/abort": {},
+    "/restore": {},
     "/settings": {"watermark": {"opacity": 0.4}},
     "/preview": {},
     "/check": {"text": "A boat"},
@@ -220,7 +230,7 @@ class TestEveryRoute:
             answer = await call(method, path)
             if scope in {needed, Scope.ADMIN}:
                 assert answer.status_code != 401, path
-                assert answer.is_success or (method == "POST" and answer.json()["code"] != "not_allowed"), path
+                assert answer.is_success or (method in {"POST", "DELETE"} and answer.json()["code"] != "not_allowed"), path
             else:
                 assert_problem(answer, 403, "not_allowed")
 

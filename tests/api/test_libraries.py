@@ -98,7 +98,7 @@ class TestReading:
 
     async def test_a_reader_may_look_and_not_touch(self, quiet_world: World) -> None:
         reader = Admin(quiet_world, await issue_key(quiet_world.db, quiet_world.library.id, Scope.MEDIA_READ))
-        assert set(await reader.read()) == {"watermark", "images", "limits", "text"}
+        assert set(await reader.read()) == {"watermark", "images", "limits", "text", "retention"}
         for answer in (
             await reader.patch(watermark={"text": "mine"}),
             await reader.put_image(logo()),

@@ -17,7 +17,7 @@ from mediagate.media.values import MIB, Status
 from mediagate.settings import Settings
 from mediagate.storage import keys
 from mediagate.storage.s3 import S3Store
-from mediagate.storage.store import ObjectStat, S3Address
+from mediagate.storage.store import S3Address
 from tests.api.serving import PREFIX, assert_problem, bearer, gate_of, serving
 from tests.world import World, issue_key, picture
 
@@ -239,9 +239,9 @@ class TestComplete:
         await quiet_world.put(announced, small)
 
         class Exchanging(S3Store):
-            async def copy(self, source: str, target: str) -> ObjectStat:
+            async def copy(self, source: str, target: str) -> None:
                 await quiet_world.put(announced, large)
-                return await super().copy(source, target)
+                await super().copy(source, target)
 
         store = Exchanging(address_of(quiet_world.settings))
         token = await issue_key(quiet_world.db, quiet_world.library.id, Scope.UPLOADS_WRITE)

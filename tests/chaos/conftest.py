@@ -7,7 +7,7 @@ import pytest
 from devstack.discard import discard
 from tests.chaos.killable import KillableStack
 
-pytest.register_assert_rewrite("tests.chaos.ledger", "tests.chaos.uploader")
+pytest.register_assert_rewrite("tests.chaos.books", "tests.chaos.ledger", "tests.chaos.uploader")
 
 VARIABLES = {
     "MEDIAGATE_VENDOR_WAIT": "2",

@@ -48,10 +48,12 @@ def clean_environment() -> dict[str, str]:
 
 
 class KillableStack:
-    """A whole local stack. `variables` are added to what its processes find in their environment."""
+    """A whole local stack. `variables` are added to what its processes find in their environment, `options` to the
+    command."""
 
-    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+    def __init__(self, folder: Path, variables: dict[str, str], *options: str) -> None:
         self.state = StateDir.open(folder)
+        self._command = (*COMMAND, *options)
         self._environment = clean_environment() | variables | {"MEDIAGATE_STATE_DIR": str(folder)}
         self._supervisor: subprocess.Popen[str] | None = None
         self.events: list[dict[str, Any]] = []
@@ -65,12 +67,12 @@ class KillableStack:
 
         def ready() -> bool:
             assert process.poll() is None, f"dev ended: {self.events[-8:]}"
-            return any("api_url" in event for event in self.events[seen:])
+            return any("s3_url" in event for event in self.events[seen:])
 
         await until(ready, seconds=START_SECONDS, what="the stack is ready")
 
     def _launch(self) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(COMMAND, env=self._environment, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(self._command, env=self._environment, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
         return process
 
@@ -161,7 +163,7 @@ class KillableStack:
     @property
     def addresses(self) -> dict[str, Any]:
         """`stack.json` as of the last time that everything was ready."""
-        return next(event for event in reversed(self.events) if "api_url" in event)
+        return next(event for event in reversed(self.events) if "s3_url" in event)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -173,13 +175,14 @@ class KillableStack:
         """As its processes read them."""
         return settings_from(self.environment)
 
-    def http(self) -> httpx.AsyncClient:
-        """A client with the library's key."""
+    def http(self, **options: Any) -> httpx.AsyncClient:
+        """A client with the library's key. `options`: of `httpx.AsyncClient`."""
         return httpx.AsyncClient(
             base_url=f"{self.addresses['api_url']}/api/v1",
             headers={"Authorization": f"Bearer {self.addresses['api_key']}"},
             timeout=30,
             trust_env=False,
+            **options,
         )
 
     async def temporal(self) -> Client:

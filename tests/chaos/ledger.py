@@ -15,6 +15,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from mediagate import wiring
 from mediagate.access.delivery import DeliverySigner, Purpose, file_url
+from mediagate.evidence.chain import START, Chain, Link, break_at
 from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Status
 from tests.chaos.killable import KillableStack
@@ -192,3 +193,13 @@ async def assert_only_approved_is_public(stack: KillableStack, ledger: Ledger) -
             assert signed.status_code == (200 if row["status"] == Status.APPROVED else 404), row
             bare = await public.get(f"{stack.settings.public_url}/api/v1/media/{key}/files/thumb")
             assert bare.status_code == 401
+
+
+async def assert_chains_whole(stack: KillableStack) -> None:
+    """Nobody changed, took out or put in a record of the audit trail."""
+    with psycopg.connect(stack.addresses["database_url"], row_factory=dict_row) as connection:
+        before = START
+        for row in connection.execute("SELECT * FROM audit ORDER BY seq"):
+            found = Link(row["seq"], row["hash"])
+            assert break_at(Chain.AUDIT, before, found, row["prev_hash"], row) is None
+            before = found

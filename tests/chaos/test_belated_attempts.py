@@ -5,6 +5,7 @@ from typing import Any
 from temporalio.testing import ActivityEnvironment
 
 from activities.rendering import Rendering
+from activities.verifying import Verifying
 from mediagate.media.values import Status
 from tests.world import World, picture
 from workflows.messages import MediaRef
@@ -26,5 +27,5 @@ class TestRendering:
         await world.ended(media_id)
         before = await state(world, media_id)
         ref = MediaRef(media_id=media_id, library=world.library.slug)
-        await ActivityEnvironment().run(Rendering(world.deps).build_variants, ref)
+        await ActivityEnvironment().run(Rendering(world.deps, Verifying(world.deps)).verify_and_render, ref)
         assert await state(world, media_id) == before

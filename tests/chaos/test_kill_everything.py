@@ -13,15 +13,13 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-import psycopg
 import pytest
 
-from mediagate.media.values import Status
 from tests.chaos import ledger
-from tests.chaos.killable import PARTS, KillableStack, until
+from tests.chaos.books import assert_in_order
+from tests.chaos.killable import PARTS, KillableStack
 from tests.chaos.load import Shipment, shipments
 from tests.chaos.uploader import Uploader
-from workflows.messages import SweepResult
 
 SEED = int(os.environ.get("MEDIAGATE_CHAOS_SEED", "20261121"))
 FILES = int(os.environ.get("MEDIAGATE_CHAOS_FILES", "72"))
@@ -92,7 +90,7 @@ async def test_killed_at_random_under_load_nothing_is_lost_doubled_or_left_over(
             async with stack.frequent_sweeps():
                 rows = await ledger.settled(stack, seconds=SETTLE_SECONDS)
         settled = time.monotonic() - began
-        objects, longest = await _check(stack, rows, uploader)
+        objects, longest = await assert_in_order(stack, rows, uploader)
     lines = [
         f"seed {SEED}: {len(files)} files; kills {dict(Counter(kills))}",
         f"{len(rows.accepted)} accepted, {len(rows.media) - len(rows.accepted)} sessions given up, {objects} objects",
@@ -111,26 +109,3 @@ async def _kill(stack: KillableStack, target: str) -> None:
         await stack.kill_backend()
     else:
         await stack.kill(target)
-
-
-async def _check(stack: KillableStack, rows: ledger.Ledger, uploader: Uploader) -> tuple[int, int]:
-    """Everything that must be true afterwards. The number of objects, and the longest history."""
-    ledger.assert_promises_kept(rows, uploader.promised)
-    await until(lambda: not _open_sessions(stack), seconds=60, what="sessions that were given up run out")
-    first = await stack.sweep(f"first-{SEED}-{time.time_ns()}")
-    assert (first.started, first.delivered) == (0, 0), "the settled state owed something"
-    assert await stack.sweep(f"second-{SEED}-{time.time_ns()}") == SweepResult()
-    rows = ledger.read(stack.addresses["database_url"])
-    assert {row["status"] for key, row in rows.media.items() if key not in rows.accepted} <= {Status.EXPIRED}
-    ledger.assert_once(rows)
-    ledger.assert_batches_summed_up(rows)
-    longest = await ledger.assert_runs_completed(stack, rows.accepted)
-    await ledger.assert_only_approved_is_public(stack, rows)
-    return await ledger.assert_objects_match(stack, rows), longest
-
-
-def _open_sessions(stack: KillableStack) -> bool:
-    with psycopg.connect(stack.addresses["database_url"]) as connection:
-        query = "SELECT count(*) FROM media WHERE status = 'awaiting_upload' AND expires_at > now()"
-        row = connection.execute(query).fetchone()
-    return row is not None and row[0] > 0

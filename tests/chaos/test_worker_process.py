@@ -81,7 +81,7 @@ class TestSignals:
                     held.lift()
                     await asyncio.to_thread(worker.wait, 30)
         attempts = {line["activity"]: line["attempt"] for line in _done(stack, media_id)}
-        assert attempts["build_variants"] == 1
+        assert attempts["verify_and_render"] == 1
         assert stack.deaths("worker")[-1].partition(";")[0] == "worker ended by itself (code 0)"
         ended = await ledger.settled(stack, seconds=60)
         ledger.assert_promises_kept(ended, {media_id: file})
@@ -128,6 +128,15 @@ class TestSignals:
         assert ended.returncode == 1
         assert len(lines) == 1
         assert address in lines[0]
+
+
+class TestRoles:
+    def test_one_that_does_not_exist_is_named_beside_those_that_do(self) -> None:
+        ended = subprocess.run(
+            [sys.executable, "worker.py", "--role", "io,gpu"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 2
+        assert "no role: gpu; there are flow, io, cpu, vendor, all" in ended.stderr
 
 
 class TestKilled:

@@ -7,14 +7,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from pydantic import SecretStr
 
 from mediagate.errors import InvalidRequest, ObjectCorrupt, ObjectMissing, StorageUnavailable, TooLarge
 from mediagate.storage import keys
-from mediagate.storage.memory import MemoryStore
-from mediagate.storage.s3 import S3Store
-from mediagate.storage.store import CHUNK, ObjectStore, S3Address
-from tests.contracts.object_stores import KINDS, open_store
+from mediagate.storage.store import CHUNK, ObjectStore
+from tests.contracts.object_stores import KINDS, open_store, open_store_that_is_down
 
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 
@@ -52,7 +49,7 @@ class TestPutAndGet:
     async def test_bytes_come_back_with_their_facts(self, store: ObjectStore, key: str) -> None:
         written = await store.put(key, b"hello", content_type=JPEG)
         assert await store.get_bytes(key, max_bytes=5) == b"hello"
-        assert await store.stat(key) == written
+        assert await store.stat(key) == written.model_copy(update={"modified": (await store.stat(key)).modified})
         assert (written.key, written.size, written.content_type) == (key, 5, JPEG)
         assert written.etag == hashlib.md5(b"hello").hexdigest()
 
@@ -158,7 +155,8 @@ class TestCopyAndDelete:
     async def test_copy_keeps_bytes_type_and_source(self, store: ObjectStore, media_id: str) -> None:
         source, target = keys.staging(media_id), keys.master("demo", media_id)
         await store.put(source, b"hello", content_type=JPEG)
-        copied = await store.copy(source, target)
+        await store.copy(source, target)
+        copied = await store.stat(target)
         assert (copied.key, copied.size, copied.content_type) == (target, 5, JPEG)
         assert await store.get_bytes(source, max_bytes=5) == await store.get_bytes(target, max_bytes=5)
 
@@ -168,6 +166,17 @@ class TestCopyAndDelete:
         await store.copy(source, target)
         await store.copy(source, target)
         assert await store.get_bytes(target, max_bytes=5) == b"hello"
+
+    async def test_several_are_deleted_at_once_whether_they_are_there_or_not(
+        self, store: ObjectStore, media_id: str
+    ) -> None:
+        there, absent = keys.staging(media_id), keys.master("demo", media_id)
+        await store.put(there, b"hello", content_type=JPEG)
+        await store.delete_all([])
+        await store.delete_all([there, absent])
+        await store.delete_all([there, absent])
+        with pytest.raises(ObjectMissing):
+            await store.stat(there)
 
     async def test_deleting_twice_is_no_error(self, store: ObjectStore, key: str) -> None:
         await store.put(key, b"hello", content_type=JPEG)
@@ -186,6 +195,18 @@ class TestList:
         assert [item.key for item in found] == [keys.work(media_id, name) for name in names]
         assert [item.size for item in found] == [len(name) for name in names]
 
+    async def test_goes_on_after_a_key(self, store: ObjectStore, media_id: str) -> None:
+        for name in ("medium", "original", "thumb"):
+            await store.put(keys.work(media_id, name), name.encode(), content_type=JPEG)
+        found = [item.key async for item in store.list(f"{keys.WORK}{media_id}/", after=keys.work(media_id, "medium"))]
+        assert found == [keys.work(media_id, name) for name in ("original", "thumb")]
+
+    async def test_names_what_several_folders_have(self, store: ObjectStore, media_id: str) -> None:
+        written = [keys.master("demo", media_id), keys.master("other", media_id), keys.staging(media_id)]
+        for key in written:
+            await store.put(key, b"x", content_type=JPEG)
+        assert [item.key async for item in store.list("") if media_id in item.key] == written
+
     async def test_nothing_there(self, store: ObjectStore, media_id: str) -> None:
         assert [item async for item in store.list(f"{keys.WORK}{media_id}/")] == []
 
@@ -197,15 +218,7 @@ class TestReadiness:
         await store.ready()
 
     async def test_a_store_that_is_down_is_unavailable(self, kind: str, key: str) -> None:
-        down: ObjectStore
-        if kind == "memory":
-            down = MemoryStore()
-            down.failing = True
-        else:
-            closed = S3Address(
-                url="http://127.0.0.1:9", access_key=SecretStr("a"), secret_key=SecretStr("b" * 8), bucket="none"
-            )
-            down = S3Store(closed)
+        down = open_store_that_is_down(kind)
         calls = [down.ready(), down.stat(key), down.put(key, b"x", content_type=JPEG), down.delete(key)]
         errors = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(error) for error in errors] == [StorageUnavailable] * len(calls)

@@ -29,6 +29,12 @@ QUESTIONS: dict[str, tuple[Question, str]] = {
     "notifications: page": (lambda tx, id_: tx.notifications.page(id_, after=None, limit=5), "ix_notification_page"),
     "notifications: unmailed": (lambda tx, _: tx.notifications.unmailed(now(), 5), "ix_notification_unmailed"),
     "notifications: of an item": (lambda tx, id_: tx.notifications.of_media(id_), "ix_notification_media"),
+    "census: owed starts": (lambda tx, _: tx.census.owed_starts(), "ix_media_owed_start"),
+    "census: events": (lambda tx, _: tx.census.undelivered_events(), "ix_inbox_"),
+    "census: dead letters": (lambda tx, _: tx.census.dead_letters(), "ix_inbox_"),
+    "census: unmailed": (lambda tx, _: tx.census.unmailed(), "ix_notification_unmailed"),
+    "census: reviews": (lambda tx, _: tx.census.standing(Status.IN_REVIEW), "ix_media_library_status_page"),
+    "opening decision": (lambda tx, id_: tx.decisions.opening(id_), "uq_decision_round"),
     "old requests": (lambda tx, _: tx.access.forget_requests(now()), "ix_idempotent_request_age"),
 }
 LARGE: dict[str, tuple[Question, str]] = {

@@ -156,6 +156,18 @@ class TestDev:
         assert list(state.run.iterdir()) == []
         assert json.loads(run(state, "--stop", "--json").stdout)["stopped"] is False
 
+    def test_a_second_signal_does_not_wait_for_what_is_still_stopping(self, state: StateDir) -> None:
+        with foreground(state) as running:
+            processes = running.children
+            temporal = psutil.Process(running.addresses["pids"]["temporal"])
+            temporal.suspend()  # it would be waited for
+            running.process.send_signal(signal.SIGTERM)
+            while state.stack_file.exists():
+                assert running.process.poll() is None
+            running.process.send_signal(signal.SIGTERM)
+            running.process.wait(10)
+        assert psutil.wait_procs(processes, timeout=10)[1] == []
+
     def test_a_taken_port_is_stepped_over_and_the_new_one_kept(self, state: StateDir) -> None:
         with foreground(state):
             pass

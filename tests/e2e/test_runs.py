@@ -287,7 +287,7 @@ class TestReset:
         before = upload.runs("show", upload.media_id, "--json").json
         plan = upload.runs("reset", upload.media_id, "--to", "submit", "--json")
         assert (plan.code, plan.json["done"], plan.json["again"]) == (0, False, ["submit_for_moderation"])
-        assert plan.json["kept"] == ["verify_object", "build_variants"]
+        assert plan.json["kept"] == ["verify_and_render"]
         after = upload.runs("show", upload.media_id, "--json").json
         assert (after["run_id"], after["status"], after["steps"]) == (before["run_id"], "running", before["steps"])
 
@@ -313,7 +313,7 @@ class TestReset:
     async def test_a_step_the_history_lacks_is_refused_with_those_it_has(self, upload: Upload) -> None:
         said = upload.runs("reset", upload.media_id, "--to", "file", "--yes")
         assert said.code == 1
-        assert "no step 'file'; it has: verify, render, submit." in said.errors
+        assert "no step 'file'; it has: verify, submit." in said.errors
 
 
 class TestLooking:
@@ -333,7 +333,7 @@ class TestLooking:
         await broken(upload)
         story = upload.runs("show", upload.media_id, "--json").json
         names = [step["name"] for step in story["steps"] if step["kind"] == "activity"]
-        work = ["verify_object", "build_variants", "submit_for_moderation", "file_media"]
+        work = ["verify_and_render", "submit_for_moderation", "file_media"]
         assert names == [*work, "notify_admins"]  # the alert
         assert story["failure"][0].startswith("The activity file_media failed")
         assert story["failure"][1].startswith("ObjectMissing: ")

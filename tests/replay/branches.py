@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -9,19 +10,23 @@ from uuid import UUID, uuid4
 
 from activities.policy_orders import start_run, undo_run
 from db.tables import Bank
-from mediagate.errors import PurgeUnavailable, VendorUnavailable
+from mediagate.errors import Conflict, PurgeUnavailable, VendorUnavailable
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.banks import EntryKind, KnownHash
 from mediagate.moderation.policy_runs import PolicyMode, RunMode, RunState
 from mediagate.notify.purging import MemoryPurger
 from mediagate.storage import keys
+from mediagate.storage.memory import MemoryStore
+from mediagate.storage.store import ObjectStore
 from tests.broken import broken_pixels
 from tests.evidence import sealing_keys
 from tests.policies import CAREFUL, STRICT, filed, run_row, stored
 from tests.workflows import runs
 from tests.world import VENDOR, World, picture
+from workflows import store_client
 from workflows.messages import AbortRequest, HumanDecision, PolicyRunInput, RebuildInput, SweepInput
-from workflows.names import Role, policy_run_id, rebuild_id, remoderation_id, renditions_id, takedown_id
+from workflows.names import Role, policy_run_id, rebuild_id, remoderation_id, renditions_id, store_move_id, takedown_id
+from workflows.store_messages import StoreAct, StoreMoveInput
 
 Drive = Callable[[World], Awaitable[str]]
 """Drives one run until nothing more is to come but its end; its workflow id."""
@@ -325,6 +330,48 @@ async def rebuilt(world: World) -> str:
     return rebuild_id(world.library.slug)
 
 
+async def store_moved(world: World) -> str:
+    """All stages, the copying in two pages."""
+    job = _between_stores(world, StoreAct.MOVE, lease=timedelta(milliseconds=10))
+    async with world.workers(Role.IO, stores=await _stores(world)):
+        await (await store_client.start(world.flows, job)).result()
+    return store_move_id(world.library.slug)
+
+
+async def store_move_called_off(world: World) -> str:
+    """Cancelled while every process is given time to learn of the move."""
+
+    async def announced() -> bool:
+        return (await world.db.placement(world.library.slug)).beside is not None
+
+    async with world.workers(Role.IO, stores=await _stores(world)):
+        handle = await store_client.start(world.flows, _between_stores(world, StoreAct.MOVE))
+        await runs.until(announced)
+        await handle.cancel()
+        with suppress(Conflict):
+            await store_client.result(handle)
+    return handle.id
+
+
+async def store_cleared(world: World) -> str:
+    """Copies where the library does not live."""
+    async with world.workers(Role.IO, stores=await _stores(world)):
+        await (await store_client.start(world.flows, _between_stores(world, StoreAct.CLEAR))).result()
+    return store_move_id(world.library.slug)
+
+
+def _between_stores(world: World, act: StoreAct, **fields: Any) -> StoreMoveInput:
+    given = {"page": 1, "grace": timedelta(0), "lease": timedelta(minutes=1), **fields}
+    return StoreMoveInput(library=world.library.slug, act=act, store="archive", actor="ada", via="cli:ada", **given)
+
+
+async def _stores(world: World) -> dict[str, ObjectStore]:
+    stores: dict[str, ObjectStore] = {"default": MemoryStore(), "archive": MemoryStore()}
+    for store in stores.values():
+        await store.put(keys.master(world.library.slug, str(uuid4())), b"x", content_type="image/jpeg")
+    return stores
+
+
 SKIPPING = {"skip_time": True}
 SEALING = {"evidence_keys": sealing_keys()}
 HASTY = {"vendor_wait": 0.1, "vendor_polls": 1}
@@ -366,6 +413,9 @@ BRANCHES = {
     "eager": Branch(eager),
     "renditions": Branch(renditions),
     "rebuild": Branch(rebuilt),
+    "store-moved": Branch(store_moved, {"roles": (Role.FLOW,)}),
+    "store-move-called-off": Branch(store_move_called_off, {"roles": (Role.FLOW,)}),
+    "store-cleared": Branch(store_cleared, {"roles": (Role.FLOW,)}),
     "sweep": Branch(swept),
 }
 """By the name of the history's file."""

@@ -1,4 +1,5 @@
-"""`python -m tests.replay.record [BRANCH…]`: drive the gate through its branches on real services, keep the histories.
+"""`python -m tests.replay.record [BRANCH…]`: drive the gate through its branches on real services, keep the histories
+and their fingerprints.
 
 The services are started in a temporary folder and discarded afterwards. When to run it: see README.md.
 """
@@ -22,9 +23,10 @@ from devstack.stack import Options, running_stack
 from mediagate import temporal, wiring
 from mediagate.settings import Settings
 from mediagate.storage.s3 import S3Store
-from tests.replay import corpus
+from tests.replay import corpus, fingerprints
 from tests.replay.branches import BRANCHES, Branch
 from tests.world import PATIENCE, open_world
+from worker import WORKFLOWS
 from workflows.names import SEARCH_ATTRIBUTES
 
 
@@ -73,7 +75,11 @@ async def _one(
                 await handle.result()
         history = await handle.fetch_history()
     corpus.path_of(name).write_text(corpus.scrubbed(history), encoding="utf-8")
-    sys.stdout.write(f"{name}: {len(history.events)} events\n")
+    taken = await fingerprints.taken(corpus.load(corpus.path_of(name)), WORKFLOWS)
+    known = fingerprints.stored()
+    did = "new" if name not in known else "as before" if known[name] == taken else "CHANGED"
+    fingerprints.store({other: lines for other, lines in known.items() if other in BRANCHES} | {name: taken})
+    sys.stdout.write(f"{name}: {len(history.events)} events, fingerprint {did}\n")
 
 
 if __name__ == "__main__":

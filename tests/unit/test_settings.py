@@ -128,3 +128,36 @@ class TestCaches:
         assert self.settings(public_url="https://api.test").delivery_base == "https://api.test"
         both = self.settings(public_url="https://api.test", delivery_url="https://cdn.test")
         assert both.delivery_base == "https://cdn.test"
+
+
+class TestStores:
+    def test_what_is_left_out_is_as_for_the_default_store(self) -> None:
+        given = {"bucket": "b-two"}, {"bucket": "gate", "url": "https://s3.example", "region": "eu", "access_key": "k"}
+        settings = Settings.model_validate(
+            {"stores": {"two": given[0], "far": given[1]}, "s3_public_url": "https://uploads.example"}
+        )
+        default, two, far = wiring.store_addresses(settings).values()
+        assert two == default.model_copy(update={"bucket": "b-two"})
+        assert (far.url, far.public_url, far.bucket, far.region) == ("https://s3.example", None, "gate", "eu")
+        assert (far.access_key, far.secret_key) == (SecretStr("k"), default.secret_key)
+
+    @pytest.mark.parametrize(
+        ("stores", "says"),
+        [
+            ({"default": {"bucket": "two"}}, "no name of a store"),
+            ({"Archive": {"bucket": "two"}}, "no name of a store"),
+            ({"two": {"bucket": "mediagate"}}, "in use already"),
+            ({"two": {"bucket": "mediagate-evidence"}}, "in use already"),
+            ({"two": {"bucket": "two"}, "three": {"bucket": "two"}}, "in use already"),
+            ({"two": {"bucket": "two", "public": True}}, "Extra inputs"),
+            ({"two": {}}, "Field required"),
+        ],
+        ids=["default", "capital", "default bucket", "evidence", "twice", "unknown field", "no bucket"],
+    )
+    def test_each_has_a_name_and_a_bucket_of_its_own(self, stores: dict[str, object], says: str) -> None:
+        with pytest.raises(ValidationError, match=says):
+            Settings.model_validate({"stores": stores})
+
+    def test_the_same_bucket_name_elsewhere_is_another_bucket(self) -> None:
+        settings = Settings.model_validate({"stores": {"far": {"bucket": "mediagate", "url": "https://s3.example"}}})
+        assert [*wiring.store_addresses(settings)] == ["default", "far"]

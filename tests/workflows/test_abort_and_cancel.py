@@ -81,7 +81,7 @@ class TestAbort:
         async with gate_with(roles=(Role.FLOW,)) as world:
             media_id = await world.upload(picture())
             asked = await accepted(world, media_id)
-            async with world.workers(Role.IO):
+            async with world.workers(Role.CPU, Role.IO):
                 assert (await asked.result()).verdict is Verdict.REJECT
                 await ends_as_aborted(world, media_id)
             assert media_id not in world.vendor.submissions
@@ -89,7 +89,7 @@ class TestAbort:
     async def test_while_pictures_are_made(self, gate_with: GateWith) -> None:
         async with gate_with(roles=(Role.FLOW, Role.IO, Role.VENDOR)) as world:
             media_id = await world.upload(picture())
-            await runs.scheduled(world, media_id, "build_variants")
+            await runs.scheduled(world, media_id, "verify_and_render")
             asked = await accepted(world, media_id)
             async with world.workers(Role.CPU):
                 assert (await asked.result()).reason == "aborted"
@@ -123,7 +123,7 @@ class TestAbort:
         async with gate_with(roles=(Role.FLOW,)) as world:
             media_id = await world.upload(picture())
             first, second = await accepted(world, media_id), await accepted(world, media_id)
-            async with world.workers(Role.IO):
+            async with world.workers(Role.CPU, Role.IO):
                 assert await first.result() == await second.result()
                 await ends_as_aborted(world, media_id)
 
@@ -158,7 +158,7 @@ class TestCancel:
     async def test_while_an_activity_has_no_worker(self, gate_with: GateWith) -> None:
         async with gate_with(roles=(Role.FLOW,)) as world:
             media_id = await world.upload(picture())
-            await runs.scheduled(world, media_id, "verify_object")
+            await runs.scheduled(world, media_id, "verify_and_render")
             await world.run(media_id).cancel()
             await runs.failure(world, media_id)
             row = await world.media(media_id)
@@ -181,7 +181,7 @@ class TestCancel:
             async with world.workers(Role.IO):
                 await runs.stage(world, media_id, Status.AWAITING_MODERATION)
             store = GatedStore(world.store, "copy")
-            filing = HastyFiling(Filing(replace(world.deps, store=store)))
+            filing = HastyFiling(Filing(replace(world.deps, store=store), Notifying(world.deps)))
             async with filing.worker(world):
                 await world.webhook(world.event(media_id, "approve"))
                 await store.reached.wait()

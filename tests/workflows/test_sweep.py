@@ -4,14 +4,13 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from temporalio.client import ScheduleOverlapPolicy
 
 from db.tables import InboxState, Media, Notification, now
 from mediagate.media.values import Status
 from tests.workflows import runs
 from tests.world import GateWith, World, picture
 from workflows.messages import SweepInput
-from workflows.names import Role, sweep_schedule_id
+from workflows.names import Role
 
 AT_ONCE = SweepInput(start_after=runs.AT_ONCE, leftover_after=runs.AT_ONCE)
 
@@ -122,18 +121,6 @@ class TestLeftovers:
         await world.store.put(f"work/{media_id}/medium.jpg", b"at work", content_type="image/jpeg")
         await runs.sweep(world, AT_ONCE)
         assert "work/ID/medium.jpg" in await world.objects(media_id)
-
-
-class TestTheSchedule:
-    async def test_it_is_created_once_and_never_runs_two_sweeps_at_a_time(self, gate_with: GateWith) -> None:
-        async with gate_with(roles=()) as world:
-            await world.flows.ensure_sweep(every=timedelta(days=1))
-            await world.flows.ensure_sweep(every=timedelta(days=2))
-            handle = world.client.get_schedule_handle(sweep_schedule_id(world.flows.prefix))
-            schedule = (await handle.describe()).schedule
-            await handle.delete()
-            assert [interval.every for interval in schedule.spec.intervals] == [timedelta(days=1)]
-            assert schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
 
 
 async def alter(world: World, media_id: str, **fields: object) -> None:

@@ -129,7 +129,7 @@ class TestWhatOperatorsSee:
         await world.webhook(world.event(media_id))
         await world.ended(media_id)
         history = await world.run(media_id).fetch_history()
-        assert len(history.events) < 60
+        assert len(history.events) < 45
         scheduled = [e for e in history.events if e.event_type == E.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED]
-        assert len(scheduled) == 5
+        assert len(scheduled) == 3
         assert all(event.user_metadata.summary.data for event in scheduled)

@@ -66,6 +66,8 @@ class Step:
     outcome: Outcome = Outcome.OPEN
     failure: list[str] = field(default_factory=list)
     end_id: int = 0
+    due_at: datetime | None = None
+    """Of a timer: when it fires."""
 
     @property
     def seconds(self) -> float | None:
@@ -113,7 +115,8 @@ def _opened(event: HistoryEvent, attributes: Any) -> Step | None:
             return Step(Kind.ACTIVITY, attributes.activity_type.name, event.event_id, task, at, summary)
         case E.EVENT_TYPE_TIMER_STARTED:
             task = attributes.workflow_task_completed_event_id
-            return Step(Kind.TIMER, f"timer {attributes.timer_id}", event.event_id, task, at, summary)
+            due = at + attributes.start_to_fire_timeout.ToTimedelta()
+            return Step(Kind.TIMER, f"timer {attributes.timer_id}", event.event_id, task, at, summary, due_at=due)
         case E.EVENT_TYPE_MARKER_RECORDED if attributes.marker_name == LOCAL_ACTIVITY_MARKER:
             return _local(event, attributes, summary)
         case E.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:

@@ -4,9 +4,9 @@ Every call is bounded in time. Raises `WorkflowsUnavailable` when the service do
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from temporalio.api.common.v1 import WorkflowExecution
@@ -15,9 +15,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
-from mediagate.errors import InvalidRequest, NotFound, WorkflowsUnavailable
+from mediagate.errors import NotFound
+from workflows.operations.answers import translated
 from workflows.operations.resetting import ResetPoint
 from workflows.operations.runs import Run, described
 
@@ -29,6 +30,21 @@ AT_ONCE = 8
 """Descriptions asked for at the same time."""
 
 
+MOST_LOOKED_AT = 20_000
+"""Runs that a search looks at for those that are wanted."""
+
+
+class Found(NamedTuple):
+    """What a search found. `complete`: there are no more."""
+
+    runs: list[Run]
+    complete: bool
+
+
+def _newest_first(runs: Iterable[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: run.started_at, reverse=True)
+
+
 class Operations:
     """What an operator asks of the workflow service."""
 
@@ -37,24 +53,41 @@ class Operations:
 
     async def ready(self) -> None:
         """Raise WorkflowsUnavailable unless the service answers."""
-        with _translated():
+        with translated():
             await self.client.service_client.check_health(timeout=timedelta(seconds=5))
 
     async def count(self, query: str) -> int:
         """How many runs match. Raises InvalidRequest for a query that the service does not understand."""
-        with _translated():
+        with translated():
             answer = await self.client.count_workflows(query, rpc_timeout=CALL)
         return answer.count
 
     async def find(self, query: str, *, limit: int) -> list[Run]:
-        """At most `limit` runs: those that run first, then those that closed last; sorted by start, newest first.
+        """The runs of `search`, whatever they are like."""
+        return (await self.search(query, limit=limit)).runs
 
-        Each is described afresh, because the visibility store lags behind and knows no summaries. Raises
-        InvalidRequest for a query that the service does not understand.
+    async def search(self, query: str, *, limit: int, wanted: Callable[[Run], bool] = lambda _: True) -> Found:
+        """At most `limit` runs that are wanted, those that run first, then those that closed last.
+
+        Each is described afresh, because the visibility store lags behind and knows neither summaries nor which run a
+        reset has replaced. Raises InvalidRequest for a query that the service does not understand.
         """
-        with _translated():
-            pages = self.client.list_workflows(query, limit=limit, page_size=min(limit, 500), rpc_timeout=CALL)
-            listed = [(one.id, one.run_id) async for one in pages]
+        found: list[Run] = []
+        listed: list[tuple[str, str]] = []
+        looked_at = 0
+        with translated():
+            async for one in self.client.list_workflows(query, page_size=min(max(limit, 20), 500), rpc_timeout=CALL):
+                if len(found) >= limit or looked_at >= MOST_LOOKED_AT:
+                    return Found(_newest_first(found)[:limit], complete=False)
+                listed.append((one.id, one.run_id))
+                looked_at += 1
+                if len(found) + len(listed) >= limit or len(listed) >= AT_ONCE * 8:
+                    found += [run for run in await self._described(listed) if wanted(run)]
+                    listed = []
+        found += [run for run in await self._described(listed) if wanted(run)]
+        return Found(_newest_first(found), complete=True)
+
+    async def _described(self, listed: Sequence[tuple[str, str]]) -> list[Run]:
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def look(workflow_id: str, run_id: str) -> Run | None:
@@ -64,18 +97,17 @@ class Operations:
                 except NotFound:  # its retention ended meanwhile
                     return None
 
-        found = await asyncio.gather(*(look(*one) for one in listed))
-        return sorted((run for run in found if run), key=lambda run: run.started_at, reverse=True)
+        return [run for run in await asyncio.gather(*(look(*one) for one in listed)) if run]
 
     async def describe(self, workflow_id: str, run_id: str | None = None) -> Run:
         """The run, by default the current one of the workflow. Raises NotFound."""
-        with _translated(f"There is no run of the workflow {workflow_id!r}."):
+        with translated(f"There is no run of the workflow {workflow_id!r}."):
             handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
             return described((await handle.describe(rpc_timeout=CALL)).raw_description)
 
     async def history(self, run: Run) -> Sequence[HistoryEvent]:
         """Every event of the run, in order. Raises NotFound."""
-        with _translated(f"There is no history of the workflow {run.workflow_id!r}."):
+        with translated(f"There is no history of the workflow {run.workflow_id!r}."):
             handle = self.client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
             return (await handle.fetch_history(rpc_timeout=CALL)).events
 
@@ -109,21 +141,14 @@ class Operations:
             reset_reapply_exclude_types=[ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_CANCEL_REQUEST],
             identity=self.client.identity,
         )
-        with _translated(f"There is no run of the workflow {run.workflow_id!r}."):
+        with translated(f"There is no run of the workflow {run.workflow_id!r}."):
             answer = await self.client.workflow_service.reset_workflow_execution(request, retry=True, timeout=CALL)
         return answer.run_id
 
-
-@contextmanager
-def _translated(missing: str = "There is no such run.") -> Iterator[None]:
-    """Bring the service's answers into the project's error tree."""
-    try:
-        yield
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise NotFound(missing) from error
-        if error.status is RPCStatusCode.INVALID_ARGUMENT:
-            raise InvalidRequest(f"The workflow service refuses this: {error.message}") from error
-        raise WorkflowsUnavailable(f"The workflow service does not answer as it should: {error.message}") from error
-    except RuntimeError as error:  # a lazy client that cannot connect
-        raise WorkflowsUnavailable(f"The workflow service cannot be reached: {error}") from error
+    async def cancel(self, run: Run) -> None:
+        """Ask a run to stop; it ends when what it is doing has come to rest. A second time, or after its end, nothing
+        happens. Raises NotFound if it is gone.
+        """
+        with translated(f"There is no run of the workflow {run.workflow_id!r}."):
+            handle = self.client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
+            await handle.cancel(rpc_timeout=CALL)

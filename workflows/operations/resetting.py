@@ -16,16 +16,15 @@ from workflows.operations.failures import failed_activity
 from workflows.operations.history import ACTIVITIES, MESSAGES, Outcome, Step, steps
 
 STEPS: Mapping[str, tuple[str, ...]] = {
-    "verify": ("verify_object",),
-    "render": ("build_variants",),
+    "verify": ("verify_and_render",),
+    "render": ("verify_and_render",),
     "submit": ("submit_for_moderation",),
     "decide": ("record_decision",),
     "file": ("file_media",),
-    "notify": ("notify_admins",),
 }
 """The steps of an upload by the names that people use, and the activities that make them up."""
 
-SETS_STATUS = frozenset({"verify_object", "submit_for_moderation", "record_decision", "file_media"})
+SETS_STATUS = frozenset({"verify_and_render", "submit_for_moderation", "record_decision", "file_media"})
 """Activities that bring a row that says `failed` back to where the run is; webhooks reach an item only then."""
 
 LAST_WORDS = "record_failure"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -26,7 +26,8 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An activity that has no outcome yet."""
+    """An activity that has no outcome yet. `since`: when it was asked for; `activity_id`: its id in the run;
+    `most_attempts`: 0 without a limit; `paused_by`: who, and why."""
 
     name: str
     state: str
@@ -34,6 +35,16 @@ class Pending:
     last_failure: tuple[str, ...] = ()
     next_attempt_at: datetime | None = None
     worker: str = ""
+    activity_id: str = ""
+    since: datetime | None = None
+    most_attempts: int = 0
+    paused: bool = False
+    paused_by: str = ""
+
+    @property
+    def retrying(self) -> bool:
+        """It failed before, and is tried again."""
+        return self.attempt > 1 and not self.paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,18 @@ class Run:
         """Search attribute `FailureKind`; where the run ended without setting it, how it ended."""
         kind = self.attributes.get(names.FAILURE_KIND.name, "")
         return kind or (self.status if self.ended_badly else "")
+
+    @property
+    def library(self) -> str:
+        """Search attribute `Library`."""
+        return self.attributes.get(names.LIBRARY.name, "")
+
+    @property
+    def review_due_at(self) -> datetime | None:
+        """Search attribute `ReviewDueAt`: when the review that is, or was, open ends by itself."""
+        stored = self.attributes.get(names.REVIEW_DUE_AT.name)
+        due = datetime.fromisoformat(stored) if stored else None
+        return due.replace(tzinfo=due.tzinfo or UTC) if due else None
 
     @property
     def ended_badly(self) -> bool:
@@ -136,7 +159,17 @@ def _pending(activity: PendingActivityInfo) -> Pending:
         last_failure=tuple(causes(activity.last_failure)) if activity.HasField("last_failure") else (),
         next_attempt_at=_given(activity, "next_attempt_schedule_time") if waiting else None,
         worker=activity.last_worker_identity,
+        activity_id=activity.activity_id,
+        since=_given(activity, "scheduled_time"),
+        most_attempts=activity.maximum_attempts,
+        paused=activity.paused,
+        paused_by=_pause(activity) if activity.paused else "",
     )
+
+
+def _pause(activity: PendingActivityInfo) -> str:
+    by = activity.pause_info.manual
+    return ": ".join(text for text in (by.identity, by.reason) if text)
 
 
 def _given(holder: WorkflowExecutionInfo | PendingActivityInfo, name: str) -> datetime | None:

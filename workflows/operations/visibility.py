@@ -1,7 +1,7 @@
 """Questions to Temporal's visibility store, with every value quoted."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -49,13 +49,20 @@ class Filter:
 
     @classmethod
     def ended(
-        cls, among: Iterable[RunStatus], kind: str | None, library: str | None, closed_after: datetime | None
+        cls,
+        among: Iterable[RunStatus],
+        kind: str | None,
+        library: str | None,
+        closed_after: datetime | None,
+        workflow_type: str | None = UPLOADS,
+        raw: str | None = None,
     ) -> "Filter":
-        """Uploads that ended in one of these ways. `kind`: a `FailureKind`, or itself such a way to end."""
+        """Runs that ended in one of these ways. `kind`: a `FailureKind`, or itself such a way to end."""
         ways = tuple(among)
-        if kind in ways:
-            return cls(statuses=(RunStatus(kind),), library=library, closed_after=closed_after)
-        return cls(statuses=ways, library=library, failure_kind=kind, closed_after=closed_after)
+        found = cls(ways, workflow_type, library, closed_after=closed_after, raw=raw)
+        if kind is not None and kind in ways:
+            return replace(found, statuses=(RunStatus(kind),))
+        return replace(found, failure_kind=kind)
 
     def query(self) -> str:
         """The query (https://docs.temporal.io/list-filter); empty for every run there is."""

@@ -2,12 +2,12 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 import httpx
 
-from cli.demo.checks.scene import Check, Scene, verdict
+from cli.demo.checks.scene import Check, Scene, Seen, verdict
 from cli.demo.journey import Journey
 from cli.demo.public_api import Document
 from mediagate.media.values import Status, VariantName
@@ -20,7 +20,7 @@ WITHDRAWN = "what is taken down is closed at once"
 REFUSALS = frozenset({401, 403, 404})
 
 
-async def readable(scene: Scene) -> Check:
+async def readable(scene: Seen) -> Check:
     """Every signed URL of an approved item gives the bytes whose SHA-256 the manifest names."""
     wrong, tried = [], 0
     for journey in scene.approved:
@@ -40,14 +40,19 @@ async def closed(scene: Scene) -> Check:
     """Every other URL is closed: unsigned, signed for something else, given to the vendor, or the store's own."""
     if not scene.items:
         return Check(CLOSED, "skip", "no file was decided")
-    urls = [*_closed_urls(scene), *await _vendor_urls(scene), *_store_urls(scene)]
+    urls = [*closed_urls(scene, scene.stack.addresses["api_url"]), *await _vendor_urls(scene), *_store_urls(scene)]
+    return await refused(scene, urls)
+
+
+async def refused(scene: Seen, urls: Sequence[str]) -> Check:
+    """None of these opens for somebody without a key."""
     answers = [(url, (await scene.public.get(url)).status_code) for url in urls]
     wrong = [f"{urlsplit(url).path}: {status}" for url, status in answers if status not in REFUSALS]
     counts = ", ".join(f"{sum(s == code for _, s in answers)} × {code}" for code in sorted({s for _, s in answers}))
     return verdict(CLOSED, wrong, f"{len(answers)} URLs tried: {counts}")
 
 
-async def withdrawn(scene: Scene) -> Check:
+async def withdrawn(scene: Seen) -> Check:
     """Take one of the demo's own approved pictures down: its URLs are closed when the answer is there."""
     samples = [journey for journey in scene.approved if journey.file.expected.outcomes == {Status.APPROVED}]
     if not samples:
@@ -69,10 +74,11 @@ def _public_variants(journey: Journey) -> list[Document]:
     return [variant for variant in journey.variants if variant["name"] != VariantName.MODERATION]
 
 
-def _closed_urls(scene: Scene) -> Iterator[str]:
+def closed_urls(scene: Seen, api_url: str) -> Iterator[str]:
+    """Of each item every file that is not public: unsigned, and signed for something else."""
     signatures = [urlsplit(v["url"]).query for journey in scene.approved[:1] for v in _public_variants(journey)]
     for journey in scene.items:
-        base = f"{scene.stack.addresses['api_url']}/api/v1/media/{journey.media_id}/files"
+        base = f"{api_url}/api/v1/media/{journey.media_id}/files"
         private = {VariantName.MODERATION.value, "source"}
         for name in sorted(private if journey in scene.approved else private | {v.value for v in VariantName}):
             yield f"{base}/{name}"

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import httpx
 
@@ -23,6 +23,19 @@ class Check:
     name: str
     result: Literal["ok", "fail", "skip"]
     detail: str
+
+
+class Seen(Protocol):
+    """What checks look at that need nothing but the public API; `public` is somebody without a key."""
+
+    @property
+    def api(self) -> PublicApi: ...
+    @property
+    def public(self) -> httpx.AsyncClient: ...
+    @property
+    def items(self) -> Sequence[Journey]: ...
+    @property
+    def approved(self) -> Sequence[Journey]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,7 @@ class History:
 
     def waiting(self) -> int:
         """Up to the wait for the vendor; the id of the task that began it."""
-        self.step("verify_object")
-        self.step("build_variants")
+        self.step("verify_and_render")
         self.step("submit_for_moderation")
         task = self.task()
         self.add("TIMER_STARTED", timer_id="1", workflow_task_completed_event_id=task)

@@ -74,9 +74,9 @@ class TestStepPoint:
     @pytest.mark.parametrize(
         ("step", "again"),
         [
-            ("verify", ("verify_object", "build_variants", "submit_for_moderation")),
-            ("render", ("build_variants", "submit_for_moderation")),
-            ("build_variants", ("build_variants", "submit_for_moderation")),
+            ("verify", ("verify_and_render", "submit_for_moderation")),
+            ("render", ("verify_and_render", "submit_for_moderation")),
+            ("verify_and_render", ("verify_and_render", "submit_for_moderation")),
             ("submit", ("submit_for_moderation",)),
         ],
     )
@@ -89,7 +89,7 @@ class TestStepPoint:
         event = history.events[point.event_id - 1]
         assert event.HasField("workflow_task_completed_event_attributes")
         assert point.again == again
-        assert len(point.again + point.kept) == 3
+        assert len(point.again + point.kept) == 2
 
     def test_a_local_activity_is_found_by_its_marker_and_later_messages_are_delivered_again(self) -> None:
         history, task = failed_at_filing()
@@ -104,23 +104,23 @@ class TestStepPoint:
         history.step("notify_admins")
         second = history.task()
         history.end(history.schedule("notify_admins", second))
-        assert step_point(history.events, "notify").event_id == second
+        assert step_point(history.events, "notify_admins").event_id == second
 
     def test_an_activity_that_had_no_end_by_then_runs_again(self) -> None:
         history = History()
         both = history.task()
-        slow = history.schedule("build_variants", both)
-        history.end(history.schedule("verify_object", both))
+        slow = history.schedule("find_stale", both)
+        history.end(history.schedule("verify_and_render", both))
         later = history.schedule("submit_for_moderation", history.task())
         history.end(slow)
         history.end(later)
         point = step_point(history.events, "submit")
-        assert (point.kept, point.again) == (("verify_object",), ("build_variants", "submit_for_moderation"))
+        assert (point.kept, point.again) == (("verify_and_render",), ("find_stale", "submit_for_moderation"))
 
     @pytest.mark.parametrize("step", ["notify", "record_failure", "nonsense"])
     def test_a_step_the_history_lacks_is_refused_with_those_it_has(self, step: str) -> None:
         history, _ = failed_at_filing()
-        with pytest.raises(InvalidRequest, match="it has: verify, render, submit, decide, file"):
+        with pytest.raises(InvalidRequest, match="it has: verify, submit, decide, file"):
             step_point(history.events, step)
 
 

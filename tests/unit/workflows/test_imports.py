@@ -10,7 +10,16 @@ HEAVY = ("sqlalchemy", "sqlmodel", "psycopg", "PIL", "minio", "fastapi", "starle
 
 class TestImports:
     @pytest.mark.parametrize(
-        "module", ["workflows.upload", "workflows.sweep", "workflows.policies", "workflows.policy_run"]
+        "module",
+        [
+            "workflows.upload",
+            "workflows.sweep",
+            "workflows.policies",
+            "workflows.policy_run",
+            "workflows.scrub",
+            "workflows.retention",
+            "workflows.store_move",
+        ],
     )
     def test_a_workflow_file_loads_nothing_heavy(self, module: str) -> None:
         code = f"import sys, {module}; print(sorted(m for m in {HEAVY!r} if m in sys.modules))"

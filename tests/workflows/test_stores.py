@@ -1,0 +1,344 @@
+"""Libraries in buckets of their own, and on the way from one to another while the gate works."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from temporalio.client import Client
+
+from db.session import Database
+from db.tables import Library
+from mediagate.errors import Conflict, ObjectMissing, StorageUnavailable
+from mediagate.media.values import Status
+from mediagate.settings import Settings
+from mediagate.storage import keys
+from mediagate.storage.placement import DEFAULT, Placement
+from tests.places import LEASE, OTHER, Place, digest, open_place
+from tests.stores import BreakingStore, GatedStore
+from tests.workflows import runs
+from tests.workflows.runs import until
+from tests.world import PATIENCE, World, picture
+from workflows import store_client
+from workflows.names import store_move_id
+from workflows.store_messages import StoreAct, StoreCounts, StoreMoveInput, StoreMoveProgress, StoreStage
+
+JPEG = "image/jpeg"
+
+
+Opening = Callable[..., AbstractAsyncContextManager[Place]]
+
+
+@pytest.fixture
+def opening(
+    stack_settings: Settings, temporal_client: Client, db: Database, library: Library, tmp_path: Path
+) -> Opening:
+    """Opens a place as `open_place` does."""
+    return partial(open_place, stack_settings, temporal_client, db, library, tmp_path)
+
+
+@pytest.fixture
+async def idle(opening: Opening) -> AsyncIterator[Place]:
+    """Without workers."""
+    async with opening() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def place(idle: Place) -> AsyncIterator[Place]:
+    """With workers."""
+    async with idle.world.workers():
+        yield idle
+
+
+@pytest.fixture
+async def real(opening: Opening) -> AsyncIterator[Place]:
+    """Without workers, and with leases."""
+    async with opening(lease=LEASE) as opened:
+        yield opened
+
+
+async def ended(place: Place, job: StoreMoveInput) -> StoreMoveProgress:
+    """What came of a run that is started, or joined."""
+    async with asyncio.timeout(PATIENCE):
+        return await store_client.result(await store_client.start(place.world.flows, job))
+
+
+async def public(world: World, media_id: str) -> list[httpx.Response]:
+    """What everybody gets of an item: all its pictures."""
+    shown = await world.read(media_id)
+    urls = [variant["url"].removeprefix(world.settings.public_url) for variant in shown["variants"]]
+    assert urls
+    return [await world.http.get(url, headers={"Authorization": ""}) for url in urls]
+
+
+class TestTheWholeGate:
+    async def test_two_libraries_in_two_buckets(self, place: Place, db: Database) -> None:
+        async with db.transaction() as tx:
+            neighbour = await tx.access.ensure_library(f"next-{uuid4().hex[:8]}", name="Next", settings={})
+        await place.put_library(OTHER)
+        world = place.world
+        approved = await runs.to_approved(world)
+        assert [answer.status_code for answer in await public(world, approved)] == [200, 200, 200]
+        rejected = await runs.to_moderation(world)
+        await world.webhook(world.event(rejected, "reject", scores={"nudity": 0.99}))
+        await world.ended(rejected)
+        withdrawn = await runs.to_approved(world)
+        await runs.take_down(world, withdrawn)
+        await place.world.until(withdrawn, Status.QUARANTINED)
+        await until(lambda: _withdrawn(place, withdrawn))
+        await place.stores[DEFAULT].put(keys.master(neighbour.slug, approved), b"x", content_type=JPEG)
+        assert await place.digests(DEFAULT) == {}
+        assert await place.digests(OTHER, neighbour.slug) == {}
+        found = sorted({key.split("/")[2] for key in await place.digests(OTHER) if "/media/" in key})
+        assert found == ["approved", "originals", "quarantine", "rejected", "thumbs"]
+        for media_id in (approved, rejected, withdrawn):
+            row = await world.media(media_id)
+            assert (await place.digests(OTHER))[row.master_key or ""] == row.sha256
+
+    async def test_a_process_that_knows_no_such_store_touches_nothing(self, place: Place) -> None:
+        await place.put_library("elsewhere")
+        announced = await place.world.announce(data := picture())
+        await place.world.put(announced, data)
+        answer = await place.world.complete(announced, data)
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+        assert await place.digests(DEFAULT) == {}
+
+
+async def _withdrawn(place: Place, media_id: str) -> bool:
+    """True once nothing stands any more where it was."""
+    left = await place.world.objects(media_id)
+    return not any(key.startswith(("media/approved/", "media/originals/", "media/thumbs/")) for key in left)
+
+
+class TestMove:
+    async def test_while_uploads_and_reads_go_on(self, real: Place) -> None:
+        """Forty items; every reader and writer is like a process of its own, and at the end all bytes are compared."""
+        stop, wrong = asyncio.Event(), list[object]()
+        async with real.world.workers(store=real.another()):
+            shown = await runs.to_approved(real.world)
+            for n in range(39):  # filed before
+                for name in ("original", "thumb"):
+                    key = f"{real.slug}/media/approved/{uuid4()}/{name}.jpg"
+                    await real.world.store.put(key, picture(64, 48, seed=n), content_type=JPEG)
+            before = await real.digests(DEFAULT)
+            async with asyncio.TaskGroup() as others:
+                others.create_task(_reads(real, shown, stop, wrong))
+                others.create_task(_compares(real, before, stop, wrong))
+                changing = others.create_task(_changes(real, stop, wrong))
+                uploading = others.create_task(_uploads(real, stop))
+                done = await ended(real, real.job())
+                stop.set()
+            masters = dict[str, str]()
+            for media_id in uploading.result():
+                row = await real.world.until(media_id, Status.AWAITING_MODERATION)
+                masters[row.master_key or ""] = row.sha256 or ""
+        assert wrong == []
+        assert (done.stage, done.source, done.store) == (StoreStage.DONE, DEFAULT, OTHER)
+        assert len(masters) > 3
+        assert await real.digests(OTHER) == {**before, **masters, **changing.result()}
+        assert await real.digests(DEFAULT) == {}
+        assert await real.placement() == Placement(home=OTHER, version=3)
+
+    async def test_every_step_is_on_record(self, place: Place) -> None:
+        await ended(place, place.job(reason="cheaper"))
+        async with place.world.db.transaction() as tx:
+            records = await tx.audit.page(subject=f"library:{place.slug}", limit=10)
+        steps = [(record.document["to"]["home"], record.document["to"]["beside"]) for record in records[::-1]]
+        assert steps == [(DEFAULT, OTHER), (OTHER, DEFAULT), (OTHER, None)]
+        assert {(record.action, record.actor, record.reason) for record in records} == {
+            ("store.placed", "ada", "cheaper")
+        }
+
+    async def test_again_does_nothing_and_back_brings_everything_back(self, place: Place) -> None:
+        await runs.to_approved(place.world)
+        before = await place.digests(DEFAULT)
+        await ended(place, place.job())
+        again = await ended(place, place.job())
+        assert (again.done, await place.digests(OTHER)) == (StoreCounts(), before)
+        await ended(place, place.job(store=DEFAULT, pages_per_run=1, page=3))
+        assert (await place.digests(DEFAULT), await place.digests(OTHER)) == (before, {})
+        assert (await place.placement()).home == DEFAULT
+
+    async def test_what_is_deleted_meanwhile_stays_deleted(self, idle: Place) -> None:
+        """The first object is copied and not compared yet when it goes."""
+        media_id, kept = str(uuid4()), str(uuid4())
+        gone = keys.master(idle.slug, media_id)
+        for key in (gone, keys.master(idle.slug, kept)):
+            await idle.world.store.put(key, b"x", content_type=JPEG)
+        held = GatedStore(idle.stores[OTHER], "sha256")
+        async with idle.world.workers(stores={**idle.stores, OTHER: held}):
+            running = asyncio.create_task(ended(idle, idle.job()))
+            await held.reached.wait()
+            await idle.another().delete(gone)
+            held.opened.set()
+            await running
+        assert [*await idle.digests(OTHER)] == [keys.master(idle.slug, kept)]
+
+    async def test_a_worker_that_dies_in_the_middle(self, idle: Place) -> None:
+        for n in range(8):
+            await idle.world.store.put(keys.master(idle.slug, str(uuid4())), b"%d" % n, content_type=JPEG)
+        before = await idle.digests(DEFAULT)
+        held = GatedStore(idle.stores[OTHER], "put")
+        job = idle.job(page=3)
+        async with idle.world.workers(stores={**idle.stores, OTHER: held}, settings=_impatient(idle)):
+            handle = await store_client.start(idle.world.flows, job)
+            await held.reached.wait()
+        async with idle.world.workers():
+            await ended(idle, job)
+        assert (await handle.result()).stage is StoreStage.DONE
+        assert (await idle.digests(OTHER), await idle.digests(DEFAULT)) == (before, {})
+
+    async def test_a_store_that_refuses_for_a_while(self, idle: Place) -> None:
+        for n in range(4):
+            await idle.world.store.put(keys.master(idle.slug, str(uuid4())), b"%d" % n, content_type=JPEG)
+        before = await idle.digests(DEFAULT)
+        broken = BreakingStore(idle.stores[OTHER], "put", StorageUnavailable("full", retry_after=0.05), nth=2, times=2)
+        gone = BreakingStore(idle.stores[DEFAULT], "delete", StorageUnavailable("away", retry_after=0.05), nth=2)
+        async with idle.world.workers(stores={DEFAULT: gone, OTHER: broken}):
+            await ended(idle, idle.job())
+        assert (await idle.digests(OTHER), await idle.digests(DEFAULT)) == (before, {})
+        assert (broken.seen > 4, gone.seen > 4) == (True, True)
+
+    async def test_called_off_while_it_copies(self, real: Place) -> None:
+        await real.world.store.put(keys.master(real.slug, str(uuid4())), b"x", content_type=JPEG)
+        before = await real.digests(DEFAULT)
+        job = real.job(lease=timedelta(minutes=1))
+        async with real.world.workers():
+            handle = await store_client.start(real.world.flows, job)
+            await until(lambda: _is(real, DEFAULT, OTHER))
+            await handle.cancel()
+            with pytest.raises(Conflict, match="cancelled"):
+                await store_client.result(handle)
+        assert await real.placement() == Placement(version=2)
+        assert await real.digests(DEFAULT) == before
+
+    async def test_stopped_while_it_hands_over_goes_on_where_it_was(self, real: Place) -> None:
+        await real.world.store.put(keys.master(real.slug, str(uuid4())), b"x", content_type=JPEG)
+        before = await real.digests(DEFAULT)
+        async with real.world.workers():
+            handle = await store_client.start(real.world.flows, real.job())
+            await until(lambda: _is(real, OTHER, DEFAULT))
+            await handle.terminate()
+            done = await ended(real, real.job())
+        assert (done.source, await real.placement()) == (DEFAULT, Placement(home=OTHER, version=3))
+        assert (await real.digests(OTHER), await real.digests(DEFAULT)) == (before, {})
+
+
+async def _reads(place: Place, media_id: str, stop: asyncio.Event, wrong: list[object]) -> None:
+    """As the public does."""
+    while not stop.is_set():
+        wrong.extend(answer for answer in await public(place.world, media_id) if answer.status_code != 200)
+
+
+async def _compares(place: Place, digests: Mapping[str, str], stop: asyncio.Event, wrong: list[object]) -> None:
+    """What nobody changes stays as it is, by key and in listings."""
+    store = place.another()
+    while not stop.is_set():
+        for key, sha256 in digests.items():
+            if await store.sha256(key) != sha256:
+                wrong.append(key)
+        wrong.extend({*digests} - {stat.key async for stat in store.list(f"{place.slug}/")})
+
+
+async def _uploads(place: Place, stop: asyncio.Event) -> list[str]:
+    """Media ids."""
+    uploaded = list[str]()
+    while not stop.is_set():
+        uploaded.append(await place.world.upload(picture(seed=len(uploaded))))
+    return uploaded
+
+
+async def _changes(place: Place, stop: asyncio.Event, wrong: list[object]) -> dict[str, str]:
+    """One process writes, copies and deletes, and another one sees it at once; what is left, with its digests."""
+    mine, theirs, left = place.another(), place.another(), dict[str, str]()
+    names = [keys.master(place.slug, str(uuid4())) for _ in range(4)]
+    for n in itertools.count():
+        if stop.is_set():
+            return left
+        one, other = names[n % 4], names[(n + 1) % 4]
+        left[one] = digest(b"%d" % n)
+        await mine.put(one, b"%d" % n, content_type=JPEG)
+        await mine.copy(one, other)
+        left[other] = left[one]
+        if [await theirs.sha256(one), await theirs.sha256(other)] != [left[one]] * 2:
+            wrong.append((n, "old bytes"))
+        if n % 3 == 0:
+            await mine.delete_all([one])
+            del left[one]
+            with suppress(ObjectMissing):
+                wrong.append(await theirs.stat(one))
+    raise AssertionError
+
+
+def _impatient(place: Place) -> Settings:
+    return place.world.settings.model_copy(update={"shutdown_grace": 0})
+
+
+async def _is(place: Place, home: str, beside: str | None) -> bool:
+    placement = await place.placement()
+    return (placement.home, placement.beside) == (home, beside)
+
+
+class TestCopy:
+    async def test_leaves_the_library_where_it_is(self, place: Place) -> None:
+        await runs.to_approved(place.world)
+        before = await place.digests(DEFAULT)
+        done = await ended(place, place.job(StoreAct.COPY))
+        assert done.done == StoreCounts(looked_at=len(before), copied=len(before), copied_bytes=done.done.copied_bytes)
+        assert (await place.digests(DEFAULT), await place.digests(OTHER)) == (before, before)
+        assert await place.placement() == Placement()
+
+    async def test_brings_what_is_missing_or_altered_and_takes_away_what_is_gone(self, place: Place) -> None:
+        first, second, third = (keys.master(place.slug, f"0000000{n}{str(uuid4())[8:]}") for n in (1, 2, 3))
+        await place.world.store.put(first, b"first", content_type=JPEG)
+        await place.world.store.put(second, b"second", content_type=JPEG)
+        await ended(place, place.job(StoreAct.COPY))
+        there = place.stores[OTHER]
+        await there.put(first, b"tsrif", content_type=JPEG)
+        await there.put(third, b"third", content_type=JPEG)
+        done = await ended(place, place.job(StoreAct.COPY))
+        assert done.done == StoreCounts(looked_at=3, copied=1, copied_bytes=5, removed=1)
+        assert await place.digests(OTHER) == await place.digests(DEFAULT)
+
+    async def test_is_cleared_again(self, place: Place) -> None:
+        await place.world.store.put(keys.master(place.slug, str(uuid4())), b"x", content_type=JPEG)
+        before = await place.digests(DEFAULT)
+        await ended(place, place.job(StoreAct.COPY))
+        done = await ended(place, place.job(StoreAct.CLEAR))
+        assert (done.done.cleared, await place.digests(OTHER), await place.digests(DEFAULT)) == (1, {}, before)
+
+
+class TestRefusals:
+    async def test_a_library_is_not_cleared_where_it_lives(self, place: Place) -> None:
+        await place.world.store.put(keys.master(place.slug, str(uuid4())), b"x", content_type=JPEG)
+        with pytest.raises(Conflict, match="lives in the store 'default'"):
+            await ended(place, place.job(StoreAct.CLEAR, DEFAULT))
+        assert len(await place.digests(DEFAULT)) == 1
+
+    async def test_a_store_that_nobody_described(self, place: Place) -> None:
+        with pytest.raises(Conflict, match="describes no store 'nowhere'"):
+            await ended(place, place.job(store="nowhere"))
+
+    async def test_the_same_bucket_under_two_names(self, idle: Place) -> None:
+        with_alias = {**idle.stores, "alias": idle.stores[DEFAULT]}
+        async with idle.world.workers(stores=with_alias):
+            with pytest.raises(Conflict, match="the same bucket"):
+                await ended(idle, idle.job(store="alias"))
+        assert await idle.placement() == Placement()
+
+    async def test_another_run_is_at_work(self, idle: Place) -> None:
+        handle = await store_client.start(idle.world.flows, idle.job())
+        with pytest.raises(Conflict, match="move to archive"):
+            await store_client.start(idle.world.flows, idle.job(StoreAct.CLEAR))
+        assert (await store_client.start(idle.world.flows, idle.job())).first_execution_run_id == (
+            handle.first_execution_run_id
+        )
+        await handle.terminate()
+        assert handle.id == store_move_id(idle.slug)
