@@ -15,7 +15,7 @@ from activities.import_items import SOURCE_AWAY, Hold, ImportItems, put_back
 from mediagate.errors import ObjectMissing, StorageUnavailable, Unavailable
 from mediagate.flags import Switch
 from mediagate.media.filenames import MAX_LENGTH
-from mediagate.media.imports import ENDED, ImportItemState, ImportState, ManifestItem, item_id
+from mediagate.media.imports import BEGINNING, ENDED, ImportItemState, ImportState, ManifestItem, item_id
 from mediagate.media.values import MIB
 from mediagate.storage import keys
 from workflows.import_messages import (
@@ -136,7 +136,7 @@ class Importing:
             one, library = await tx.imports.with_library(import_id)
         async with heartbeats.every(10):
             if job.state is not ImportState.DONE:
-                await self._put_back_taken(one, library)
+                await self._put_back_taken(one, library, job.round)
             await self._deps.store.delete(keys.manifest(library.slug, job.import_id))  # it is in rows by now
             async with self._deps.db.transaction() as tx:
                 one = await tx.imports.get(import_id, lock=True)
@@ -163,7 +163,8 @@ class Importing:
             raise Hold("Imports are switched off for maintenance.", SOURCE_AWAY)
         items = ImportItems(self._deps, one, library, self._source(one, library))
         async with self._deps.db.transaction() as tx:
-            taken = await tx.imports.take(one.id, limit=limit)
+            current = await tx.imports.get(one.id, hold=True)
+            taken = await tx.imports.take(one.id, limit=limit) if current.state in BEGINNING else ()
         async with heartbeats.every(10):
             for item in taken:
                 if time.monotonic() - began > LONGEST_STEP or not await items.begin(item):
@@ -171,8 +172,12 @@ class Importing:
                 done += 1
         return done
 
-    async def _put_back_taken(self, one: Import, library: Library) -> None:
+    async def _put_back_taken(self, one: Import, library: Library, round_: int) -> None:
         async with self._deps.db.transaction() as tx:
+            current = await tx.imports.get(one.id, lock=True)
+            if current.ended_at or current.round != round_:
+                return
+            current.state = ImportState.CANCELLING  # a step that is still at it begins nothing more
             taken = await tx.imports.in_state(one.id, ImportItemState.TAKEN)
         for item in taken:
             await put_back(self._deps.db, self._deps.store, library, item, ImportItemState.WAITING)

@@ -14,8 +14,8 @@ from temporalio import activity
 from activities import heartbeats
 from activities.rendering import opened_source, rendered
 from mediagate.errors import MediagateError, ObjectCorrupt, ObjectMissing
-from mediagate.media.renditions import public_specs, upload_specs
-from mediagate.media.values import Variant, VariantSpec
+from mediagate.media.renditions import ImagePolicy, public_specs, upload_specs
+from mediagate.media.values import ImageFormat, Variant, VariantFile, VariantSpec
 from mediagate.storage.copying import Standing, copy_verified, standing
 from workflows.storage_messages import DamagedItem
 
@@ -115,14 +115,19 @@ class ScrubRepair:
                 await self._explain(item.keys, error.message)
         return 0
 
-    async def _pictures(self, source: Source, rows: list[MediaVariant]) -> dict[object, Picture]:
-        specs: dict[object, VariantSpec] = {(spec.name, spec.format): spec for spec in upload_specs(source.policy)}
-        specs |= {(spec.name, spec.format): spec for spec in public_specs(source.policy).values()}
-        wanted = {(row.file.name, row.file.format) for row in rows}
-        made = await rendered(self._deps, source, [spec for kind, spec in specs.items() if kind in wanted])
-        return {picture.variant.file: picture for picture in made.pictures}
+    async def _pictures(self, source: Source, rows: list[MediaVariant]) -> dict[VariantFile, Picture]:
+        """All pictures of each group that lost one: what a picture looks like to the byte depends on its company."""
+        lost = {(row.file.name, row.file.format) for row in rows}
+        found: dict[VariantFile, Picture] = {}
+        for group in _made_together(source.policy):
+            if any((spec.name, spec.format) in lost for spec in group):
+                made = await rendered(self._deps, source, group)
+                found |= {picture.variant.file: picture for picture in made.pictures}
+        return found
 
-    async def _replace(self, source: Source, row: MediaVariant, pictures: dict[object, Picture], who: Actor) -> bool:
+    async def _replace(
+        self, source: Source, row: MediaVariant, pictures: dict[VariantFile, Picture], who: Actor
+    ) -> bool:
         picture = pictures.get(row.file)
         if picture is None:
             await self._explain([row.key], "the library's settings ask for no such picture any more")
@@ -147,3 +152,11 @@ class ScrubRepair:
         async with self._deps.db.transaction() as tx:
             for key in keys:
                 await tx.scrubs.explain(key, why)
+
+
+def _made_together(policy: ImagePolicy) -> list[list[VariantSpec]]:
+    """As upload and renditions make them."""
+    upload = list(upload_specs(policy))
+    files = {spec.file for spec in upload}
+    more = [spec for file, spec in public_specs(policy).items() if file not in files]
+    return [upload, *([spec for spec in more if (spec.format is ImageFormat.AVIF) is slow] for slow in (False, True))]

@@ -15,6 +15,7 @@ from mediagate.access.api_keys import Scope
 from mediagate.errors import InvalidRequest, NotAuthenticated, WorkflowsUnavailable
 from mediagate.settings import Settings
 from mediagate.storage import keys
+from mediagate.storage.placement import DEFAULT
 from workflows.names import SEARCH_ATTRIBUTES
 
 SCOPES = (Scope.UPLOADS_WRITE, Scope.MEDIA_READ, Scope.REVIEW_WRITE)
@@ -40,11 +41,11 @@ async def prepare(settings: Settings, *, backup: bool = True) -> None:
         NotFound, BackupFailed: there is no backup, so nothing was migrated.
     """
     await asyncio.to_thread(migrate_with_backup, settings, backed_up=backup)
-    store = wiring.open_store(settings)
-    try:
-        await store.ensure_bucket([settings.public_url.rstrip("/")])
-    finally:
-        store.close()
+    for name, store in wiring.open_stores(settings).items():
+        try:
+            await store.ensure_bucket([settings.public_url.rstrip("/")] if name == DEFAULT else ())
+        finally:
+            store.close()
     if vault := wiring.open_vault(settings):
         try:
             await vault.store.ensure_locked_bucket()

@@ -13,7 +13,7 @@ from cli.actor import By, acting
 from cli.database_backups import BEFORE, before_change
 from cli.local_stack import adopt_local_stack
 from cli.output import Json, mark, print_json, print_line, print_table
-from cli.recovery_access import At, Rate, ensure_bucket, opened_place, opened_source, telling, work_folder
+from cli.recovery_access import At, Rate, ensure_bucket, every_store, opened_place, opened_source, telling, work_folder
 from db.backup import busy, look
 from db.session import Database
 from mediagate import temporal
@@ -54,7 +54,8 @@ def create_(at: At = None, rate: Rate = None, as_json: Json = False) -> None:
 
         async def make() -> Manifest:
             await ensure_bucket(place)
-            return await create.create(source, place, work_folder(settings), tell=tell)
+            async with every_store(settings, source) as whole:
+                return await create.create(whole, place, work_folder(settings), tell=tell)
 
         manifest = asyncio.run(make())
     if as_json:
@@ -147,6 +148,8 @@ def restore_(
             done = await restore.restore(source, place, backup_id, folder, replace=replace, tell=tell)
             db = Database(source.url, pool_size=1)
             try:
+                async with db.transaction() as tx:
+                    await tx.placements.forget()  # everything was brought to the default store
                 reason = f"restored from {done.manifest.id}"
                 resumed = await runs.resume(
                     db, flows, actor, review=settings.review_time, reason=reason, backup_id=done.manifest.id

@@ -1,7 +1,8 @@
 """How `mediagate backup` reaches the deployment and the place of its backups."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from cli.database_backups import backup_dir
 from cli.output import console
 from cli.postgres_programs import find_programs
 from db import backup
+from db.session import Database
 from mediagate import wiring
 from mediagate.errors import InvalidRequest
 from mediagate.media.values import MIB
@@ -52,8 +54,8 @@ def opened_place(settings: Settings, at: str | None) -> Iterator[Place]:
         return
     bucket, _, prefix = at.removeprefix(_S3).partition("/")
     url = settings.backup_s3_url or settings.s3_url
-    if not bucket or (bucket == settings.s3_bucket and url == settings.s3_url):
-        raise InvalidRequest(f"{at} is no place for backups of the bucket {settings.s3_bucket}: name another bucket.")
+    if not bucket or (url, bucket) in {(one.url, one.bucket) for one in wiring.store_addresses(settings).values()}:
+        raise InvalidRequest(f"{at} is no place for backups: libraries live in it. Name another bucket.")
     store = S3Store(
         S3Address(
             url=url,
@@ -85,6 +87,18 @@ def opened_source(settings: Settings, rate: float | None = None) -> Iterator[Sou
         yield Source(url, store, settings.s3_bucket, programs, rate * MIB if rate else None)
     finally:
         store.close()
+
+
+@asynccontextmanager
+async def every_store(settings: Settings, source: Source) -> AsyncIterator[Source]:
+    """The same deployment with the objects of all its stores."""
+    db = Database(source.url, pool_size=1)
+    store = wiring.routed(wiring.open_stores(settings), db.placement)
+    try:
+        yield replace(source, store=store)
+    finally:
+        store.close()
+        await db.close()
 
 
 @contextmanager

@@ -212,7 +212,7 @@ MEANING: Mapping[Switch, str] = {
     Switch.TEXT_RULES: "off: captions, titles and tags of new items are not looked at",
     Switch.LINK_EXPANSION: "off: short links in texts are judged as they stand, and nobody follows them",
     Switch.LOCAL_CLASSIFIER: "off: the local model is not asked; where nobody else is, a person is",
-    Switch.NEAR_DUPLICATES: "off: the search for similar pictures finds none",
+    Switch.NEAR_DUPLICATES: "off: the search for similar pictures finds none, and says so",
     Switch.VENDOR_RESULT_CACHE: "off: vendors are asked about content that they have judged before",
     Switch.NOTIFICATIONS_MAIL: "off: notifications are written and not mailed; the sweep mails them once it is on",
 }

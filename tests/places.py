@@ -1,5 +1,6 @@
 """A gate over several buckets of the session's object store."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 from sqlalchemy import delete
 from sqlmodel import col
 from temporalio.client import Client
@@ -20,8 +22,9 @@ from mediagate.settings import Settings, StoreSettings
 from mediagate.storage.placement import DEFAULT, Placement, Placements
 from mediagate.storage.routed import RoutedStore
 from mediagate.storage.store import ObjectStore
-from tests.world import World, open_world
-from workflows.store_messages import StoreAct, StoreMoveInput
+from tests.world import PATIENCE, World, open_world
+from workflows import store_client
+from workflows.store_messages import StoreAct, StoreMoveInput, StoreMoveProgress
 
 OTHER = "archive"
 LEASE = 0.3
@@ -94,3 +97,17 @@ async def open_place(
 def digest(data: bytes) -> str:
     """SHA-256, as digests are written here."""
     return hashlib.sha256(data).hexdigest()
+
+
+async def ended(place: Place, job: StoreMoveInput) -> StoreMoveProgress:
+    """What came of a run that is started, or joined."""
+    async with asyncio.timeout(PATIENCE):
+        return await store_client.result(await store_client.start(place.world.flows, job))
+
+
+async def public(world: World, media_id: str) -> list[httpx.Response]:
+    """What everybody gets of an item: all its pictures."""
+    shown = await world.read(media_id)
+    urls = [variant["url"].removeprefix(world.settings.public_url) for variant in shown["variants"]]
+    assert urls
+    return [await world.http.get(url, headers={"Authorization": ""}) for url in urls]

@@ -24,6 +24,10 @@ with workflow.unsafe.imports_passed_through():
     )
 
 
+SLOWEST = 5
+"""How much longer than at first the waits become while nothing moves."""
+
+
 @workflow.defn
 class BatchImportWorkflow:
     """Write down what is to be imported, then keep a window of uploads under way until all of them have ended.
@@ -180,7 +184,7 @@ class BatchImportWorkflow:
         elif held > timedelta(0) and not step.counts.under_way:
             await self._wait(held, "before it is tried again")
         elif not step.more:
-            longer = min(self._patience * 2, policies.IMPORT_LOOKS)
+            longer = min(self._patience * 2, self._job.look_again * SLOWEST)
             self._patience = self._job.look_again if step.moved else longer
             await self._wait(self._patience, "before the window is looked at again")
 

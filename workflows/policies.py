@@ -105,7 +105,6 @@ IMPORT_STEP = Step(  # a few objects, each brought over whole; trouble with a st
         start_to_close_timeout=minutes(15),
         heartbeat_timeout=seconds(30),
         retry_policy=UNTIL_IT_WORKS,
-        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     ),
 )
 STALE_PAGE = Step(Role.IO, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
@@ -157,8 +156,7 @@ PURGE_AGAIN = minutes(1)
 """After which caches are purged once more: an answer that was on its way to one may have arrived after the purge."""
 RUN_PAUSED = timedelta(days=30)
 """A run of a policy that is paused for longer ends as cancelled."""
-IMPORT_LOOKS = seconds(5)
-"""The longest wait between two looks at an import whose window is full."""
+
 IMPORT_HELD = timedelta(days=7)
 """An import that cannot begin anything for so long, for a quota or a source that is away, pauses itself."""
 UPDATE_RPC = seconds(15)

@@ -7,7 +7,8 @@ one machine do not begin in the same second.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from temporalio.client import (
@@ -98,6 +99,69 @@ def plans(settings: Settings) -> Sequence[Plan]:
         catch_up=_A_NIGHT,
     )
     return (sweep_plan(), *(() if settings.scrub == "off" else (nightly,)), retention)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a schedule stands. Times are UTC."""
+
+    name: str
+    what: str
+    paused: bool = False
+    note: str = ""
+    running: int = 0
+    last: datetime | None = None
+    next: datetime | None = None
+
+
+async def standing(flows: Flows, plan: Plan) -> Standing | None:
+    """How one stands; None if no worker has made it yet.
+
+    Raises:
+        WorkflowsUnavailable: the service did not answer in time.
+    """
+    with bounded():
+        try:
+            found = await handle_of(flows, plan.name).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+    recent, following = found.info.recent_actions, found.info.next_action_times
+    return Standing(
+        name=plan.name,
+        what=plan.what,
+        paused=found.schedule.state.paused,
+        note=found.schedule.state.note or "",
+        running=len(found.info.running_actions),
+        last=recent[-1].started_at if recent else None,
+        next=following[0] if following else None,
+    )
+
+
+class Order(StrEnum):
+    """What may be asked of a schedule."""
+
+    TRIGGER = "trigger"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+
+
+async def give(flows: Flows, name: str, order: Order, *, note: str = "") -> None:
+    """Give an order; `note` is kept with a schedule that is paused or goes on.
+
+    Raises:
+        NotFound: there is no such schedule.
+        WorkflowsUnavailable: the service did not answer in time.
+    """
+    handle = handle_of(flows, name)
+    with bounded(about_a_run=True):
+        if order is Order.TRIGGER:
+            await handle.trigger()
+        elif order is Order.PAUSE:
+            await handle.pause(note=note)
+        else:
+            await handle.unpause(note=note)
 
 
 async def ensure(flows: Flows, wanted: Sequence[Plan]) -> None:

@@ -41,7 +41,7 @@ from workflows.names import import_id as workflow_id
 
 router = APIRouter(prefix="/libraries/{slug}/imports", tags=["imports"])
 
-Act = Annotated[str, Path(pattern="^(pause|resume|cancel|retry)$")]
+Order = Annotated[str, Path(pattern="^(pause|resume|cancel|retry)$")]
 _BODY = {
     "requestBody": {
         "required": True,
@@ -130,20 +130,20 @@ async def list_import_items(
     return ImportItemPage(items=[read_item(row) for row in page], next_cursor=more)
 
 
-@router.post("/{import_id}/{act}", response_model=ImportRead)
+@router.post("/{import_id}/{order}", response_model=ImportRead)
 async def order_to_import(
-    slug: str, import_id: UUID, act: Act, request: Request, gate: GateDep, caller: Admin
+    slug: str, import_id: UUID, order: Order, request: Request, gate: GateDep, caller: Admin
 ) -> JSONResponse:
     """Pause an import, let it go on, cancel it (what is under way ends), or try again what failed."""
     library = await library_for(gate, caller, slug)
 
-    async def obey() -> ImportRead:
+    async def act() -> ImportRead:
         world, actor = _world(gate), _actor(caller)
-        if act == "retry":
+        if order == "retry":
             return await _shown(gate, await retry_import(world, library, import_id, actor))
-        return await _shown(gate, await order_import(world, library, import_id, act, actor))
+        return await _shown(gate, await order_import(world, library, import_id, order, actor))
 
-    return await once(request, gate, caller, await request.body(), obey, status=200)
+    return await once(request, gate, caller, await request.body(), act, status=200)
 
 
 def read_item(row: ItemWithMedia) -> ImportItemRead:

@@ -177,14 +177,15 @@ class ImportRepository:
     async def items(
         self, import_id: UUID, *, state: ImportItemState | None = None, after: int = 0, limit: int
     ) -> Sequence[ItemWithMedia]:
-        """Items in their order, behind a position."""
+        """Items in their order, behind a position. What is taken waits, as people see it."""
         query = (
             select(ImportItem, Media)
             .outerjoin(Media, col(Media.id) == col(ImportItem.media_id))
             .where(col(ImportItem.import_id) == import_id, col(ImportItem.id) > after)
         )
         if state:
-            query = query.where(col(ImportItem.state) == state)
+            taken = (ImportItemState.TAKEN,) if state is ImportItemState.WAITING else ()
+            query = query.where(col(ImportItem.state).in_([state, *taken]))
         rows = (await self._session.execute(query.order_by(col(ImportItem.id)).limit(limit))).all()
         return [ItemWithMedia(row[0], row[1]) for row in rows]
 

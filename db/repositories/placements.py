@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -50,6 +50,10 @@ class PlacementRepository:
             .on_conflict_do_update(index_elements=["library_id"], set_=changed)
         )
         return Placement.model_validate(changed)
+
+    async def forget(self) -> None:
+        """Every library is in the default store: right only while no process is at work."""
+        await self._session.execute(delete(LibraryPlacement))
 
     async def use(self) -> dict[str, StoreUse]:
         """What is where, by the name of the store; stores without libraries are not named."""

@@ -15,6 +15,7 @@ from db.tables import (
     ApiKey,
     Bank,
     Batch,
+    Import,
     Library,
     Media,
     MediaDecision,
@@ -95,6 +96,11 @@ NEEDS = {
     ("POST", f"{PREFIX}/libraries/{{slug}}/banks/{{name}}/entries/{{entry_id}}/release"): Scope.ADMIN,
     ("DELETE", f"{PREFIX}/libraries/{{slug}}/banks/{{name}}/entries/{{entry_id}}"): Scope.ADMIN,
     ("GET", f"{PREFIX}/libraries/{{slug}}/banks/{{name}}/matches"): Scope.REVIEW_WRITE,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/imports"): Scope.ADMIN,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/imports"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/imports/{{import_id}}"): Scope.MEDIA_READ,
+    ("GET", f"{PREFIX}/libraries/{{slug}}/imports/{{import_id}}/items"): Scope.MEDIA_READ,
+    ("POST", f"{PREFIX}/libraries/{{slug}}/imports/{{import_id}}/{{order}}"): Scope.ADMIN,
     ("POST", f"{PREFIX}/libraries/{{slug}}/banks/{{name}}/import"): Scope.ADMIN,
     ("GET", f"{PREFIX}/libraries/{{slug}}/banks/{{name}}/export"): Scope.ADMIN,
 }
@@ -130,6 +136,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/banks/{name}": {"enabled": False},
     "/entries": {"media_id": str(UUID(int=0))},
     "/import": {"data": []},
+    "/imports": {"source": "archive"},
     "/policies": {"name": "mine"},
     "/validate": {"name": "mine"},
     "/policies/{number}": {"mode": "shadow"},
@@ -150,6 +157,7 @@ def calling(
     entry_id: str = "",
     evidence_id: str = "",
     run_id: str = "",
+    import_id: str = "",
 ) -> Call:
     """Calls a route of the table with a valid body."""
 
@@ -158,6 +166,7 @@ def calling(
         names["entry_id"] = entry_id or str(uuid4())
         names["evidence_id"] = evidence_id or str(uuid4())
         names |= {"number": "1", "run_id": run_id or str(uuid4()), "order": "cancel"}
+        names["import_id"] = import_id or str(uuid4())
         url = path.format(**names, name="source", vendor=VENDOR)
         if method == "POST" and path.endswith("/media"):
             files = [("files", ("a.jpg", picture(), "image/jpeg"))]
@@ -195,6 +204,14 @@ async def policied(world: World, media_id: str) -> str:
     return str(run.id)
 
 
+async def imported(world: World) -> str:
+    """An import that has ended."""
+    one = Import(library_id=world.library.id, id=uuid4(), source="archive", at_once=1, created_by="ada", ended_at=now())
+    async with world.db.transaction() as tx:
+        await tx.imports.begin(one)
+    return str(one.id)
+
+
 class TestEveryRoute:
     def test_each_is_in_one_of_the_lists(self) -> None:
         assert set(routes()) == OPEN | {WEBHOOK} | set(NEEDS) | set(OPERATORS) | HEADS
@@ -225,7 +242,8 @@ class TestEveryRoute:
         evidence_id = str((await sealed(quiet_world, vault=vault)).id)
         entry_id = await banked(quiet_world)
         run_id = await policied(quiet_world, media_id)
-        call = calling(quiet_world, key, media_id=media_id, entry_id=entry_id, evidence_id=evidence_id, run_id=run_id)
+        ids = {"media_id": media_id, "entry_id": entry_id, "evidence_id": evidence_id, "run_id": run_id}
+        call = calling(quiet_world, key, **ids, import_id=await imported(quiet_world))
         for (method, path), needed in NEEDS.items():
             answer = await call(method, path)
             if scope in {needed, Scope.ADMIN}:

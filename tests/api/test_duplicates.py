@@ -39,6 +39,7 @@ class TestDuplicates:
         answer = await quiet_world.http.get(f"{PREFIX}/media/{asked}/duplicates")
         assert answer.status_code == 200
         shown = answer.json()
+        assert shown.pop("near_searched") is True
         assert [item.pop("created_at").endswith("Z") for items in shown.values() for item in items] == [True] * 3
         assert shown == {
             "exact": [{"media_id": copy, "status": "accepted", "filename": "copy.jpg"}],
@@ -81,7 +82,7 @@ class TestDuplicates:
         for form in dihedral(PHASH):
             await sealed(quiet_world, picture(), form, library=other_library)
         shown = (await quiet_world.http.get(f"{PREFIX}/media/{asked}/duplicates")).json()
-        assert shown == {"exact": [], "near": []}
+        assert shown == {"exact": [], "near": [], "near_searched": True}
 
     def test_every_form_is_in_the_contract(self) -> None:
         assert {form.value for form in Form} == {

@@ -21,6 +21,7 @@ from mediagate.access.api_keys import Scope
 from mediagate.errors import ObjectMissing
 from mediagate.imaging.text_mark import FONT
 from mediagate.media.renditions import ImagePolicy
+from mediagate.media.retention import Retention
 from mediagate.media.values import MIB, Status, VariantName, WatermarkSpec
 from mediagate.storage import keys
 from mediagate.text.policy import TextPolicy
@@ -94,6 +95,7 @@ class TestReading:
             "images": ImagePolicy().model_dump(mode="json"),
             "limits": deployment.model_dump(mode="json"),
             "text": TextPolicy().model_dump(mode="json"),
+            "retention": Retention().model_dump(mode="json"),
         }
 
     async def test_a_reader_may_look_and_not_touch(self, quiet_world: World) -> None:

@@ -38,7 +38,7 @@ class Blockade:
 
     def renderings(self) -> None:
         """No rendering can write its manifest."""
-        self._connection.execute("LOCK TABLE variant IN ACCESS EXCLUSIVE MODE")
+        self._connection.execute("LOCK TABLE variant IN EXCLUSIVE MODE")
 
     def commit_of(self, media_id: str) -> None:
         """Its filing makes all copies, but cannot commit."""

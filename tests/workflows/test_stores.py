@@ -1,33 +1,31 @@
 """Libraries in buckets of their own, and on the way from one to another while the gate works."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 from temporalio.client import Client
 
 from db.session import Database
 from db.tables import Library
-from mediagate.errors import Conflict, ObjectMissing, StorageUnavailable
+from mediagate.errors import Conflict, StorageUnavailable
 from mediagate.media.values import Status
 from mediagate.settings import Settings
 from mediagate.storage import keys
 from mediagate.storage.placement import DEFAULT, Placement
-from tests.places import LEASE, OTHER, Place, digest, open_place
+from tests.places import LEASE, OTHER, Place, ended, open_place, public
 from tests.stores import BreakingStore, GatedStore
 from tests.workflows import runs
 from tests.workflows.runs import until
-from tests.world import PATIENCE, World, picture
+from tests.world import picture
 from workflows import store_client
 from workflows.names import store_move_id
-from workflows.store_messages import StoreAct, StoreCounts, StoreMoveInput, StoreMoveProgress, StoreStage
+from workflows.store_messages import StoreAct, StoreCounts, StoreStage
 
 JPEG = "image/jpeg"
 
@@ -62,20 +60,6 @@ async def real(opening: Opening) -> AsyncIterator[Place]:
     """Without workers, and with leases."""
     async with opening(lease=LEASE) as opened:
         yield opened
-
-
-async def ended(place: Place, job: StoreMoveInput) -> StoreMoveProgress:
-    """What came of a run that is started, or joined."""
-    async with asyncio.timeout(PATIENCE):
-        return await store_client.result(await store_client.start(place.world.flows, job))
-
-
-async def public(world: World, media_id: str) -> list[httpx.Response]:
-    """What everybody gets of an item: all its pictures."""
-    shown = await world.read(media_id)
-    urls = [variant["url"].removeprefix(world.settings.public_url) for variant in shown["variants"]]
-    assert urls
-    return [await world.http.get(url, headers={"Authorization": ""}) for url in urls]
 
 
 class TestTheWholeGate:
@@ -118,34 +102,6 @@ async def _withdrawn(place: Place, media_id: str) -> bool:
 
 
 class TestMove:
-    async def test_while_uploads_and_reads_go_on(self, real: Place) -> None:
-        """Forty items; every reader and writer is like a process of its own, and at the end all bytes are compared."""
-        stop, wrong = asyncio.Event(), list[object]()
-        async with real.world.workers(store=real.another()):
-            shown = await runs.to_approved(real.world)
-            for n in range(39):  # filed before
-                for name in ("original", "thumb"):
-                    key = f"{real.slug}/media/approved/{uuid4()}/{name}.jpg"
-                    await real.world.store.put(key, picture(64, 48, seed=n), content_type=JPEG)
-            before = await real.digests(DEFAULT)
-            async with asyncio.TaskGroup() as others:
-                others.create_task(_reads(real, shown, stop, wrong))
-                others.create_task(_compares(real, before, stop, wrong))
-                changing = others.create_task(_changes(real, stop, wrong))
-                uploading = others.create_task(_uploads(real, stop))
-                done = await ended(real, real.job())
-                stop.set()
-            masters = dict[str, str]()
-            for media_id in uploading.result():
-                row = await real.world.until(media_id, Status.AWAITING_MODERATION)
-                masters[row.master_key or ""] = row.sha256 or ""
-        assert wrong == []
-        assert (done.stage, done.source, done.store) == (StoreStage.DONE, DEFAULT, OTHER)
-        assert len(masters) > 3
-        assert await real.digests(OTHER) == {**before, **masters, **changing.result()}
-        assert await real.digests(DEFAULT) == {}
-        assert await real.placement() == Placement(home=OTHER, version=3)
-
     async def test_every_step_is_on_record(self, place: Place) -> None:
         await ended(place, place.job(reason="cheaper"))
         async with place.world.db.transaction() as tx:
@@ -229,52 +185,6 @@ class TestMove:
             done = await ended(real, real.job())
         assert (done.source, await real.placement()) == (DEFAULT, Placement(home=OTHER, version=3))
         assert (await real.digests(OTHER), await real.digests(DEFAULT)) == (before, {})
-
-
-async def _reads(place: Place, media_id: str, stop: asyncio.Event, wrong: list[object]) -> None:
-    """As the public does."""
-    while not stop.is_set():
-        wrong.extend(answer for answer in await public(place.world, media_id) if answer.status_code != 200)
-
-
-async def _compares(place: Place, digests: Mapping[str, str], stop: asyncio.Event, wrong: list[object]) -> None:
-    """What nobody changes stays as it is, by key and in listings."""
-    store = place.another()
-    while not stop.is_set():
-        for key, sha256 in digests.items():
-            if await store.sha256(key) != sha256:
-                wrong.append(key)
-        wrong.extend({*digests} - {stat.key async for stat in store.list(f"{place.slug}/")})
-
-
-async def _uploads(place: Place, stop: asyncio.Event) -> list[str]:
-    """Media ids."""
-    uploaded = list[str]()
-    while not stop.is_set():
-        uploaded.append(await place.world.upload(picture(seed=len(uploaded))))
-    return uploaded
-
-
-async def _changes(place: Place, stop: asyncio.Event, wrong: list[object]) -> dict[str, str]:
-    """One process writes, copies and deletes, and another one sees it at once; what is left, with its digests."""
-    mine, theirs, left = place.another(), place.another(), dict[str, str]()
-    names = [keys.master(place.slug, str(uuid4())) for _ in range(4)]
-    for n in itertools.count():
-        if stop.is_set():
-            return left
-        one, other = names[n % 4], names[(n + 1) % 4]
-        left[one] = digest(b"%d" % n)
-        await mine.put(one, b"%d" % n, content_type=JPEG)
-        await mine.copy(one, other)
-        left[other] = left[one]
-        if [await theirs.sha256(one), await theirs.sha256(other)] != [left[one]] * 2:
-            wrong.append((n, "old bytes"))
-        if n % 3 == 0:
-            await mine.delete_all([one])
-            del left[one]
-            with suppress(ObjectMissing):
-                wrong.append(await theirs.stat(one))
-    raise AssertionError
 
 
 def _impatient(place: Place) -> Settings:

@@ -11,15 +11,18 @@ import pytest
 from temporalio.client import Client
 from typer.testing import CliRunner
 
+from activities.recovery.create import Source
 from cli import store_moves
+from cli.recovery_access import every_store, opened_place
 from cli.stores import app
+from db.programs import Programs
 from db.session import Database
 from db.tables import Library
 from devstack.environment import applied
 from mediagate.errors import Conflict, InvalidRequest, NotFound
 from mediagate.settings import Settings
 from mediagate.storage import keys
-from mediagate.storage.placement import DEFAULT
+from mediagate.storage.placement import DEFAULT, Placement
 from tests.places import OTHER, Place, open_place
 from workflows.store_messages import StoreAct, StoreMoveInput, StoreStage
 
@@ -149,3 +152,31 @@ class TestCarryingOut:
         flows, db = place.world.flows, place.world.db
         assert await store_moves.carry_out(flows, db, job, detach=True, quiet=True) is None
         await flows.client.get_workflow_handle(f"store-move-{place.slug}").terminate()
+
+
+class TestBackups:
+    async def test_one_is_of_every_store(self, place: Place) -> None:
+        settings = place.world.settings
+        here = await object_of(place)
+        await place.put_library(OTHER)
+        there = await object_of(place)
+        programs = Programs(pg_dump=Path("pg_dump"), pg_restore=Path("pg_restore"), major=17)
+        url = settings.database_url.get_secret_value()
+        async with every_store(settings, Source(url, place.stores[DEFAULT], settings.s3_bucket, programs)) as whole:
+            found = [stat.key async for stat in whole.store.list("") if stat.key.startswith(f"{place.slug}/")]
+            assert found == [there] != [here]
+            assert await whole.store.get_bytes(there, max_bytes=1) == b"x"
+
+    async def test_none_is_kept_where_a_library_lives(self, place: Place) -> None:
+        bucket = place.world.settings.stores[OTHER].bucket
+        with (
+            pytest.raises(InvalidRequest, match="libraries live in it"),
+            opened_place(place.world.settings, f"s3://{bucket}/backups"),
+        ):
+            pytest.fail("It was opened.")
+
+    async def test_after_a_restore_everything_is_in_the_default_store(self, place: Place) -> None:
+        await place.put_library(OTHER)
+        async with place.world.db.transaction() as tx:
+            await tx.placements.forget()
+        assert await place.placement() == Placement()

@@ -1,6 +1,6 @@
 """Which variables of the environment mean something to the processes of the gate."""
 
-from temporalio.envconfig import ClientConfigProfile
+from collections.abc import Iterable
 
 from mediagate.settings import Settings
 
@@ -17,12 +17,6 @@ SECRETS = frozenset(
 """File names of what must not be seen."""
 
 
-def unknown(names: object) -> set[str]:
+def unknown(names: Iterable[str]) -> set[str]:
     """Those that nothing reads."""
-    assert isinstance(names, (dict, set, list))
     return {name for name in names if name not in SETTINGS | TEMPORAL}
-
-
-def temporal_reads(name: str, value: str) -> object:
-    """What the SDK makes of one of its variables."""
-    return ClientConfigProfile.load(override_env_vars={name: value}, disable_file=True)

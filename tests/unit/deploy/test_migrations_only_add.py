@@ -35,10 +35,11 @@ def objections(source: str) -> list[str]:
         if name == "alter_column" and (given.keys() - LOOSENS or _is(given.get("nullable"), False)):
             found.append(f"alter_column in line {call.lineno}")
         if name == "add_column":
-            columns = [one for one in call.args if isinstance(one, ast.Call)]
-            for words in ({word.arg: word.value for word in column.keywords} for column in columns):
-                if _is(words.get("nullable"), False) and "server_default" not in words:
-                    found.append(f"a column that must be filled in line {call.lineno}")
+            columns = [
+                {word.arg: word.value for word in one.keywords} for one in call.args if isinstance(one, ast.Call)
+            ]
+            must = [words for words in columns if _is(words.get("nullable"), False) and "server_default" not in words]
+            found += [f"a column that must be filled in line {call.lineno}" for _ in must]
     return found
 
 
