@@ -51,7 +51,9 @@ JSON_BODY = 1 * MIB
 
 @asynccontextmanager
 async def open_gate(settings: Settings, traces: TracerProvider | None = None) -> AsyncIterator[Gate]:
-    """The API's outside world, closed at the end of the block. But for flags and disks, nothing is connected before it is needed."""
+    """The API's outside world, closed at the end of the block. But for flags and disks, nothing is connected before it
+    is needed.
+    """
     async with AsyncExitStack() as stack:
         db = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
         stack.push_async_callback(db.close)

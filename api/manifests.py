@@ -12,6 +12,7 @@ from api.models import UploadTexts
 from mediagate.errors import InvalidRequest, TooLarge, UnsupportedType
 from mediagate.media.imports import ManifestItem, key_of
 from mediagate.media.values import MIB
+from mediagate.settings import ImportSource, Settings
 
 MOST_BYTES = 32 * MIB
 """Of a manifest as it is sent."""
@@ -24,14 +25,12 @@ TYPES = (*JSON_LINES, CSV)
 Fields = dict[str, object]
 
 
-def read_manifest(
-    body: bytes, content_type: str, *, url: str, bucket: str, prefix: str, most: int
-) -> list[ManifestItem]:
+def read_manifest(body: bytes, content_type: str, source: ImportSource, settings: Settings) -> list[ManifestItem]:
     """The objects that a manifest names, each once, all below the source's prefix.
 
     Raises:
         InvalidRequest: lines of it are wrong; the message names the first ones and what is wrong with each.
-        TooLarge: it has more than `most` lines.
+        TooLarge: it has more lines than the settings allow.
         UnsupportedType: it is neither JSON lines nor CSV.
     """
     try:
@@ -43,7 +42,7 @@ def read_manifest(
     problems: list[str] = []
     for line, fields in _lines(text, content_type):
         try:
-            item = _item(line, fields, url=url, bucket=bucket, prefix=prefix)
+            item = _item(line, fields, source, settings)
             first = seen.setdefault(item.key, line)
             if first != line:
                 raise ValueError(f"the same object as in line {first}")
@@ -53,8 +52,8 @@ def read_manifest(
                 break
             continue
         items.append(item)
-        if len(items) > most:
-            raise TooLarge(f"A manifest may name {most} objects; send it in parts.")
+        if len(items) > settings.import_max_items:
+            raise TooLarge(f"A manifest may name {settings.import_max_items} objects; send it in parts.")
     if problems:
         raise InvalidRequest(f"Nothing was imported; {'; '.join(problems)}.")
     if not items:
@@ -108,15 +107,16 @@ def _cells(row: dict[str, str | None]) -> Fields:
     return said
 
 
-def _item(line: int, fields: Fields | ValueError, *, url: str, bucket: str, prefix: str) -> ManifestItem:
+def _item(line: int, fields: Fields | ValueError, source: ImportSource, settings: Settings) -> ManifestItem:
     if isinstance(fields, ValueError):
         raise fields
     read = ManifestLine.model_validate(fields)
     if bool(read.key) == bool(read.url):
         raise ValueError("name the object by its key, or by its url")
+    url, bucket = source.url or settings.s3_url, source.bucket or settings.s3_bucket
     return ManifestItem(
         line=line,
-        key=key_of(read.key or read.url, url=url, bucket=bucket, prefix=prefix),
+        key=key_of(read.key or read.url, url=url, bucket=bucket, prefix=source.prefix),
         filename=read.filename,
         sha256=read.sha256,
         texts=read.model_dump(include=set(UploadTexts.model_fields), exclude_defaults=True),

@@ -80,19 +80,12 @@ def start(
     async def act(world: ImportWorld) -> Import:
         async with world.db.transaction() as tx:
             owner = await library_of(tx, library)
-        place, settings = source_for(world.settings, library, source), world.settings
-        named = sent and read_manifest(
-            sent,
-            kind,
-            url=place.url or settings.s3_url,
-            bucket=place.bucket,
-            prefix=place.prefix,
-            most=settings.import_max_items,
-        )
+        place = source_for(world.settings, library, source)
+        named = None if sent is None else read_manifest(sent, kind, place, world.settings)
         within = (prefix or "") if sent is None else None
-        one = new_import(settings, owner, uuid4(), source=source, prefix=within, at_once=at_once)
+        one = new_import(world.settings, owner, uuid4(), source=source, prefix=within, at_once=at_once)
         one.tracking_id = uuid4().hex
-        return await begin_import(world, owner, one, named or None, acting(by))
+        return await begin_import(world, owner, one, named, acting(by))
 
     _told(_with_world(act), as_json, follow=follow)
 
@@ -223,7 +216,13 @@ def _told(one: Import, as_json: bool, *, follow: bool = False) -> None:
         if one.failed:
             print_line(f"`mediagate imports items {one.id} --state failed` says why.")
     if follow:
-        raise typer.Exit(PARTLY if one.state is ImportState.DONE and one.failed else one.state is not ImportState.DONE)
+        raise typer.Exit(_code(one))
+
+
+def _code(one: Import) -> int:
+    if one.state is not ImportState.DONE:
+        return 1
+    return PARTLY if one.failed else 0
 
 
 async def _followed(db: Database, import_id: UUID, *, shown: bool) -> Import:

@@ -157,8 +157,9 @@ def move(
 ) -> None:
     """Have a library live in another store: copy, compare, hand over, clear the old place.
 
-    Uploads and reads go on. Stopping this command does not stop the move; `mediagate runs cancel store-move-<library>`
-    calls it off as long as it copies. A move that was interrupted is given again, and goes on.
+    Uploads and reads go on. Stopping this command does not stop the move; as long as it copies,
+    `mediagate runs cancel store-move-<library> --yes` calls it off. A move that was interrupted is given again, and
+    goes on.
 
     Examples:
 

@@ -84,7 +84,7 @@ class ImportSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     libraries: tuple[str, ...] = Field(min_length=1, description="slugs of who may import from it; * for all")
-    bucket: str = Field(min_length=3, description="it is only read")
+    bucket: str | None = Field(None, min_length=3, description="it is only read")
     prefix: str = Field("", pattern="^([^/].*/)?$", description="nothing outside of it is read; ends with a slash")
     url: str | None = Field(None, description="http(s)://host[:port], as workers see it; needs keys of its own")
     access_key: SecretStr | None = Field(None, description="access key id")
@@ -333,7 +333,7 @@ class Settings(BaseSettings):
         for name, source in self.import_sources.items():
             if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
                 raise ValueError(f"{name!r} is no name of an import source: a-z first, then a-z, 0-9 or -.")
-            if source.bucket in own and not source.prefix.startswith(IMPORTS):
+            if (source.bucket or self.s3_bucket) in own and not source.prefix.startswith(IMPORTS):
                 raise ValueError(f"The bucket of the import source {name!r} is the gate's own: begin at {IMPORTS!r}.")
             if (source.url is not None or source.access_key is not None) and not (
                 source.access_key and source.secret_key

@@ -10,7 +10,7 @@ from activities.import_orders import ImportWorld, begin_import, import_input, ne
 from db.repositories.audit import Actor
 from db.tables import Import, ImportItem, Library, Media, now
 from mediagate.media.imports import ImportItemState, ManifestItem
-from mediagate.settings import ImportSource, Settings
+from mediagate.settings import ImportSource
 from mediagate.storage import keys
 from tests.workflows import runs
 from tests.world import GateWith, World
@@ -23,11 +23,9 @@ ADA = Actor("ada", "api:test")
 SOON = timedelta(milliseconds=100)
 
 
-def importing(
-    gate_with: GateWith, library: Library, settings: Settings, **more: Any
-) -> AbstractAsyncContextManager[World]:
+def importing(gate_with: GateWith, library: Library, **more: Any) -> AbstractAsyncContextManager[World]:
     """A world whose library may import from a folder of its own."""
-    source = ImportSource(libraries=(library.slug,), bucket=settings.s3_bucket, prefix=folder(library))
+    source = ImportSource(libraries=(library.slug,), prefix=folder(library))
     return gate_with(import_sources={SOURCE: source}, **more)
 
 
@@ -53,8 +51,9 @@ def orders(world: World) -> ImportWorld:
     return ImportWorld(world.settings, world.db, world.store, world.flows)
 
 
-def planned(world: World, *, prefix: str | None = "", at_once: int | None = None) -> Import:
-    """A row that is not stored yet."""
+def planned(world: World, *, listed: bool = True, at_once: int | None = None) -> Import:
+    """A row that is not stored yet. `listed`: of all in the folder; else a manifest says of what."""
+    prefix = folder(world.library) if listed else None
     return new_import(world.settings, world.library, uuid4(), source=SOURCE, prefix=prefix, at_once=at_once)
 
 
@@ -62,7 +61,7 @@ async def begun(
     world: World, *, manifest: Sequence[ManifestItem] | None = None, at_once: int | None = None, **job: Any
 ) -> Import:
     """An import that runs in steps as `job` says; short ones by default."""
-    one = planned(world, prefix=None if manifest else "", at_once=at_once)
+    one = planned(world, listed=not manifest, at_once=at_once)
     one.started_at = now()  # this helper starts it
     async with world.db.transaction() as tx:
         one = await tx.imports.begin(one)

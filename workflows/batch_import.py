@@ -254,9 +254,9 @@ class BatchImportWorkflow:
 
     async def _fail(self, error: BaseException) -> None:
         """Say how it ended where people look for it."""
-        if is_cancelled_exception(error):
-            with suppress(ActivityError):
+        with suppress(ActivityError):
+            if is_cancelled_exception(error):
                 await self._end(ImportState.CANCELLED, "cancelled by an operator; what is under way goes on")
-        elif isinstance(error, ActivityError):
-            workflow.upsert_search_attributes([names.FAILURE_KIND.value_set(reporting.kind_of(error))])
-            await self._end(ImportState.FAILED, str(error.cause or error))
+            elif isinstance(error, ActivityError):
+                workflow.upsert_search_attributes([names.FAILURE_KIND.value_set(reporting.kind_of(error))])
+                await self._end(ImportState.FAILED, str(error.cause or error))

@@ -77,7 +77,10 @@ async def create_import(
             if source is None:
                 raise InvalidRequest("source: name where the manifest's objects are.")
             asked = ImportCreate(source=source, at_once=at_once)
-            manifest: list[ManifestItem] | None = await _manifest(gate, library, asked, body, kind)
+            place = source_for(gate.settings, library.slug, source)
+            manifest: list[ManifestItem] | None = await asyncio.to_thread(
+                read_manifest, body, kind, place, gate.settings
+            )
         else:
             asked, manifest = _asked(body), None
         import_id = identity(request, caller, fingerprint)
@@ -174,19 +177,6 @@ def facts(one: Import, outcomes: dict[Status, int] | None = None) -> dict[str, A
         "seconds_left": left and round(left, 1),
         "workflow_id": workflow_id(str(one.id), one.round),
     }
-
-
-async def _manifest(gate: Gate, library: Library, asked: ImportCreate, body: bytes, kind: str) -> list[ManifestItem]:
-    place = source_for(gate.settings, library.slug, asked.source)
-    return await asyncio.to_thread(
-        read_manifest,
-        body,
-        kind,
-        url=place.url or gate.settings.s3_url,
-        bucket=place.bucket,
-        prefix=place.prefix,
-        most=gate.settings.import_max_items,
-    )
 
 
 def _asked(body: bytes) -> ImportCreate:

@@ -17,7 +17,7 @@ from cli.runs.times import ago, duration, since
 from mediagate.media.values import Status
 from workflows import names
 from workflows.operations.history import steps
-from workflows.operations.operator import AT_ONCE, Found, Operations
+from workflows.operations.operator import Found, Operations
 from workflows.operations.runs import Run
 from workflows.operations.trouble import Patience, Trouble, suspects, task_failure, troubles
 from workflows.operations.visibility import ENDED_BADLY, UPLOADS, Filter, RunStatus, quoted
@@ -117,7 +117,7 @@ async def _stuck(wanted: Filter, patience: Patience, limit: int) -> tuple[int, l
         failure = task_failure(await service.history(run)) if run.task_attempt > 1 else None
         return _Stuck(run, troubles(run, now, patience, failure))
 
-    looked = [await look(run) for run in runs if run.status == RunStatus.RUNNING]
+    looked = await asyncio.gather(*(look(run) for run in runs if run.status == RunStatus.RUNNING))
     return len(runs), [one for one in looked if one.troubles], complete
 
 
@@ -178,13 +178,8 @@ async def _waiting(query: str, whom: WaitsFor | None, limit: int) -> tuple[list[
 
 
 async def _waits(service: Operations, runs: Sequence[Run]) -> list[Wait | None]:
-    slots = asyncio.Semaphore(AT_ONCE)
-
     async def look(run: Run) -> Wait | None:
-        if run.status != RunStatus.RUNNING:
-            return None
-        async with slots:
-            return wait_of(run, steps(await service.history(run)))
+        return wait_of(run, steps(await service.history(run))) if run.status == RunStatus.RUNNING else None
 
     return await asyncio.gather(*(look(run) for run in runs))
 

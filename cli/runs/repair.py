@@ -23,7 +23,7 @@ from cli.runs.journal import Journal, journal, on_run
 from cli.runs.options import NOTHING_TO_DO
 from db.repositories.audit import Act
 from mediagate.errors import InvalidRequest, MediagateError, NotFound
-from workflows.operations.operator import AT_ONCE, Operations
+from workflows.operations.operator import Operations
 from workflows.operations.resetting import ResetPoint, retry_point, short, step_point
 from workflows.operations.runs import Run
 from workflows.operations.visibility import Filter, RunStatus
@@ -190,14 +190,11 @@ async def _selected(service: Operations, selection: Selection) -> tuple[list[Run
 
 
 async def _planned(service: Operations, runs: Sequence[Run | Resumed], order: Order) -> list[Resumed]:
-    slots = asyncio.Semaphore(AT_ONCE)
-
     async def plan(run: Run) -> Resumed:
         if why := order.skip(run):
             return Resumed(run.workflow_id, run.file, Result.SKIPPED, run.failure_kind, detail=why)
         try:
-            async with slots:
-                point = order.point(await service.history(run))
+            point = order.point(await service.history(run))
         except MediagateError as error:
             return Resumed(run.workflow_id, run.file, Result.FAILED, run.failure_kind, detail=error.message)
         known = (run.workflow_id, run.file, Result.PLANNED, run.failure_kind, point.step, point.event_id)

@@ -8,9 +8,9 @@ from db.tables.audit import AuditRecord
 from db.tables.banks import Bank, BankEntry, BankMatch
 from db.tables.columns import now
 from db.tables.evidence import EvidenceAccess, EvidenceRecord, LegalHold
+from db.tables.flags import FeatureFlag, FlagCount
 from db.tables.imports import Import, ImportItem
 from db.tables.logs import LogLine
-from db.tables.flags import FeatureFlag, FlagCount
 from db.tables.media import PHASH_BANDS, Batch, Fingerprint, Media, MediaEvent, MediaVariant, Notification
 from db.tables.moderation import InboxEvent, InboxState, MediaDecision
 from db.tables.policies import (
@@ -48,9 +48,9 @@ __all__ = [
     "DailyUse",
     "EvidenceAccess",
     "EvidenceRecord",
+    "FeatureFlag",
     "FindingKind",
     "FindingState",
-    "FeatureFlag",
     "Fingerprint",
     "FlagCount",
     "IdempotentRequest",

@@ -15,7 +15,6 @@ from db.tables import Import, ImportItem, Library
 from mediagate.errors import StorageUnavailable
 from mediagate.media.imports import ImportItemState, ImportState
 from mediagate.media.values import Status
-from mediagate.settings import Settings
 from tests.activities.steps import perform
 from tests.imports import SOURCE, folder, importing, items, junk, planned, row, stocked
 from tests.stores import BreakingStore, GatedStore
@@ -37,9 +36,9 @@ class Crash(Exception):
 
 
 @pytest.fixture
-async def world(gate_with: GateWith, library: Library, stack_settings: Settings) -> AsyncIterator[World]:
+async def world(gate_with: GateWith, library: Library) -> AsyncIterator[World]:
     """A gate without workers whose library may import: the tests call the steps."""
-    async with importing(gate_with, library, stack_settings, roles=()) as opened:
+    async with importing(gate_with, library, roles=()) as opened:
         yield opened
 
 

@@ -14,7 +14,6 @@ from db.tables import Import, ImportItem, Library
 from mediagate.access.api_keys import Scope
 from mediagate.media.imports import ImportItemState, ImportState, item_id
 from mediagate.media.values import Status
-from mediagate.settings import Settings
 from mediagate.storage import keys
 from mediagate.temporal import DATA_CONVERTER
 from tests.api.serving import PREFIX, assert_problem, bearer, gate_of, serving
@@ -31,9 +30,9 @@ READ = {
 
 
 @pytest.fixture
-async def world(gate_with: GateWith, library: Library, stack_settings: Settings) -> AsyncIterator[World]:
+async def world(gate_with: GateWith, library: Library) -> AsyncIterator[World]:
     """A gate without workers whose library may import; its client carries an admin's key."""
-    async with importing(gate_with, library, stack_settings, roles=()) as opened:
+    async with importing(gate_with, library, roles=()) as opened:
         opened.http.headers.update(bearer(await issue_key(opened.db, library.id, Scope.ADMIN)))
         yield opened
 
@@ -144,10 +143,8 @@ class TestManifests:
     async def test_what_is_no_manifest(self, world: World, kind: str, body: bytes, told: str) -> None:
         assert told in assert_problem(await send(world, body, kind), 422, "invalid_request")["detail"]
 
-    async def test_as_many_lines_as_are_allowed(
-        self, gate_with: GateWith, library: Library, stack_settings: Settings
-    ) -> None:
-        async with importing(gate_with, library, stack_settings, roles=(), import_max_items=2) as world:
+    async def test_as_many_lines_as_are_allowed(self, gate_with: GateWith, library: Library) -> None:
+        async with importing(gate_with, library, roles=(), import_max_items=2) as world:
             world.http.headers.update(bearer(await issue_key(world.db, library.id, Scope.ADMIN)))
             objects = [{"key": f"{n}.jpg"} for n in range(3)]
             assert (await send(world, lines(world, *objects[:2]))).status_code == 202

@@ -41,7 +41,7 @@ class TestDeployment:
     async def test_pages_of_libraries(self, quiet_world: World) -> None:
         world, operator = quiet_world, bearer(await issue_key(quiet_world.db, None, Scope.ADMIN))
         await world.seal(picture(), status=Status.APPROVED)
-        found, params = {}, {"limit": "1"}
+        found, params = dict[str, tuple[int, int]](), {"limit": "1"}
         first = (await world.http.get(f"{PREFIX}/storage", params=params, headers=operator)).json()
         page = first
         while True:

@@ -116,7 +116,7 @@ class TestCaches:
             await world.client.get_workflow_handle(trash_id(media_id)).result()
             purger = world.deps.purger
             assert isinstance(purger, MemoryPurger)
-            assert [order.media_id for order in purger.orders] == [media_id] * 2
+            assert [order.media_id for order in purger.orders.values()] == [media_id] * 2
             assert not await owed(world, media_id)
 
     async def test_what_was_never_public_is_not_purged(self, gate_with: GateWith) -> None:

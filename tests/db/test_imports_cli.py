@@ -14,7 +14,6 @@ from db.tables import Library
 from devstack.environment import applied
 from mediagate.errors import Conflict, NotFound
 from mediagate.media.imports import ImportItemState, ImportState
-from mediagate.settings import Settings
 from tests.imports import SOURCE, begun, folder, importing, junk, reached, row, stocked
 from tests.world import GateWith, World, picture
 
@@ -22,9 +21,9 @@ Run = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
-async def world(gate_with: GateWith, library: Library, stack_settings: Settings) -> AsyncIterator[World]:
+async def world(gate_with: GateWith, library: Library) -> AsyncIterator[World]:
     """A gate whose library may import."""
-    async with importing(gate_with, library, stack_settings) as opened:
+    async with importing(gate_with, library) as opened:
         yield opened
 
 

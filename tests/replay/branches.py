@@ -9,7 +9,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from activities.policy_orders import start_run, undo_run
-from db.tables import Bank
+from activities.trash import throw_away
+from db.repositories.audit import Actor
+from db.tables import Bank, now
 from mediagate.errors import Conflict, PurgeUnavailable, VendorUnavailable
 from mediagate.media.values import Status, Verdict
 from mediagate.moderation.banks import EntryKind, KnownHash
@@ -21,11 +23,23 @@ from mediagate.storage.store import ObjectStore
 from tests.broken import broken_pixels
 from tests.evidence import sealing_keys
 from tests.policies import CAREFUL, STRICT, filed, run_row, stored
+from tests.replay import import_branches
 from tests.workflows import runs
 from tests.world import VENDOR, World, picture
 from workflows import store_client
 from workflows.messages import AbortRequest, HumanDecision, PolicyRunInput, RebuildInput, SweepInput
-from workflows.names import Role, policy_run_id, rebuild_id, remoderation_id, renditions_id, store_move_id, takedown_id
+from workflows.names import (
+    Role,
+    policy_run_id,
+    rebuild_id,
+    remoderation_id,
+    renditions_id,
+    store_move_id,
+    takedown_id,
+    trash_id,
+)
+from workflows.storage_client import start_retention, start_scrub, start_trash
+from workflows.storage_messages import RetentionInput, ScrubInput, TrashInput
 from workflows.store_messages import StoreAct, StoreMoveInput
 
 Drive = Callable[[World], Awaitable[str]]
@@ -360,6 +374,45 @@ async def store_cleared(world: World) -> str:
     return store_move_id(world.library.slug)
 
 
+async def scrubbed(world: World) -> str:
+    """All is well but for a picture and a master that are put back; two histories."""
+    media_id = await runs.to_approved(world)
+    twin = await world.seal(picture(), status=Status.REJECTED)
+    await world.store.delete(f"{world.library.slug}/media/approved/{media_id}/medium.jpg")
+    await world.store.delete((await world.media(twin)).master_key or "")
+    job = ScrubInput(library=world.library.slug, repair=True, items=2, stretch=1)
+    return (await start_scrub(world.flows, job)).id
+
+
+async def scrub_failed(world: World) -> str:
+    """Nothing to scrub: there is no such library."""
+    return (await start_scrub(world.flows, ScrubInput(library="nobody"))).id
+
+
+async def retained(world: World) -> str:
+    """Two items thrown away and erased, one a page, over several histories."""
+    await world.configure(retention={"rejected": 5})
+    old = timedelta(days=9)
+    for _ in range(2):
+        await world.seal(picture(), age=old, status=Status.REJECTED, updated_at=now() - old)
+    job = RetentionInput(library=world.library.slug, limit=1, stretch=2)
+    return (await start_retention(world.flows, job)).id
+
+
+async def thrown_away(world: World) -> str:
+    """Caches are told of an item in the trash, late."""
+    purger = world.deps.purger
+    assert isinstance(purger, MemoryPurger)
+    purger.trouble = PurgeUnavailable(retry_after=600)
+    media_id = await world.seal(picture(), status=Status.APPROVED)
+    ada = Actor("ada", "cli:ada")
+    await throw_away(world.db, UUID(media_id), ada, keep=timedelta(days=1), purge=True)
+    await start_trash(world.flows, TrashInput(media_id=media_id, library=world.library.slug))
+    await runs.mailed(world, media_id, "system_alert")
+    purger.trouble = None
+    return trash_id(media_id)
+
+
 def _between_stores(world: World, act: StoreAct, **fields: Any) -> StoreMoveInput:
     given = {"page": 1, "grace": timedelta(0), "lease": timedelta(minutes=1), **fields}
     return StoreMoveInput(library=world.library.slug, act=act, store="archive", actor="ada", via="cli:ada", **given)
@@ -413,9 +466,20 @@ BRANCHES = {
     "eager": Branch(eager),
     "renditions": Branch(renditions),
     "rebuild": Branch(rebuilt),
+    "import": Branch(import_branches.imported, import_branches.IMPORTING),
+    "import-continued": Branch(import_branches.import_continued, import_branches.IMPORTING),
+    "import-ordered": Branch(import_branches.import_ordered, import_branches.IMPORTING),
+    "import-held": Branch(import_branches.import_held, import_branches.IMPORTING | SKIPPING),
+    "import-refused": Branch(import_branches.import_refused, import_branches.IMPORTING),
+    "import-cancelled": Branch(import_branches.import_cancelled, import_branches.IMPORTING),
+    "import-failed": Branch(import_branches.import_failed),
     "store-moved": Branch(store_moved, {"roles": (Role.FLOW,)}),
     "store-move-called-off": Branch(store_move_called_off, {"roles": (Role.FLOW,)}),
     "store-cleared": Branch(store_cleared, {"roles": (Role.FLOW,)}),
+    "scrub": Branch(scrubbed),
+    "scrub-failed": Branch(scrub_failed),
+    "retention": Branch(retained, {"trash_days": 0}),
+    "trash": Branch(thrown_away, {"skip_time": True, "purge_url": "http://cdn.test/purge"}),
     "sweep": Branch(swept),
 }
 """By the name of the history's file."""

@@ -26,7 +26,7 @@ class TestSources:
             {"bucket": "archive", "prefix": "a/b/"},
             {"bucket": "archive", "url": "http://127.0.0.1:9", **KEYS},
             {"bucket": "mediagate", "prefix": "imports/"},
-            {"bucket": "mediagate", "prefix": "imports/photos/"},
+            {"prefix": "imports/photos/"},
         ],
     )
     def test_are_taken(self, source: dict[str, str]) -> None:
@@ -40,6 +40,7 @@ class TestSources:
         "source",
         [
             {"bucket": "mediagate"},
+            {},
             {"bucket": "mediagate", "prefix": "photos/"},
             {"bucket": "mediagate", "url": "http://localhost:9000", **KEYS},
             {"bucket": "mediagate-evidence"},

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
@@ -15,7 +16,6 @@ from db.tables import AuditRecord, Import, Library, Notification
 from mediagate.errors import Conflict
 from mediagate.media.imports import ImportItemState, ImportState, ManifestItem
 from mediagate.media.values import Status
-from mediagate.settings import Settings
 from mediagate.storage import keys
 from tests.imports import (
     ADA,
@@ -37,22 +37,23 @@ from tests.imports import (
 )
 from tests.workflows import runs
 from tests.world import GateWith, World, picture
-from workflows.import_messages import ImportProgress
+from workflows.import_client import start_import
+from workflows.import_messages import ImportInput, ImportProgress
 from workflows.messages import SweepInput
-from workflows.names import BATCH_ID, import_id
+from workflows.names import BATCH_ID, FAILURE_KIND, import_id
 
 
 @pytest.fixture
-async def world(gate_with: GateWith, library: Library, stack_settings: Settings) -> AsyncIterator[World]:
+async def world(gate_with: GateWith, library: Library) -> AsyncIterator[World]:
     """A gate whose library may import."""
-    async with importing(gate_with, library, stack_settings) as opened:
+    async with importing(gate_with, library) as opened:
         yield opened
 
 
 @pytest.fixture
-async def idle(gate_with: GateWith, library: Library, stack_settings: Settings) -> AsyncIterator[World]:
+async def idle(gate_with: GateWith, library: Library) -> AsyncIterator[World]:
     """The same without workers; those that a test starts end whatever they are at when they are stopped."""
-    async with importing(gate_with, library, stack_settings, roles=(), shutdown_grace=0) as opened:
+    async with importing(gate_with, library, roles=(), shutdown_grace=0) as opened:
         yield opened
 
 
@@ -167,10 +168,8 @@ class TestWhole:
         one = await ended(world, await began(world))
         assert (one.state, one.detail, one.counts.total) == (ImportState.FAILED, "There is no object.", 0)
 
-    async def test_too_many_objects_are_refused(
-        self, gate_with: GateWith, library: Library, stack_settings: Settings
-    ) -> None:
-        async with importing(gate_with, library, stack_settings, import_max_items=3) as world:
+    async def test_too_many_objects_are_refused(self, gate_with: GateWith, library: Library) -> None:
+        async with importing(gate_with, library, import_max_items=3) as world:
             await stocked(world, *junk(5))
             one = await ended(world, await begun(world, page=2))
             assert (one.state, one.detail) == (
@@ -231,10 +230,8 @@ class TestOrders:
         one = await ended(world, one)
         assert (one.state, one.counts.total) == (ImportState.CANCELLED, 0)
 
-    async def test_a_pause_without_an_end_is_a_cancellation(
-        self, gate_with: GateWith, library: Library, stack_settings: Settings
-    ) -> None:
-        async with importing(gate_with, library, stack_settings, skip_time=True) as world:
+    async def test_a_pause_without_an_end_is_a_cancellation(self, gate_with: GateWith, library: Library) -> None:
+        async with importing(gate_with, library, skip_time=True) as world:
             await stocked(world, ("a.jpg", b"x"))
             one = await begun(world, at_once=1, progress=ImportProgress(paused=True))
             one = await ended(world, one)
@@ -254,6 +251,15 @@ class TestOrders:
             "cancelled by an operator; what is under way goes on",
         )
         assert (one.under_way, one.cancelled) == (1, 2)
+
+
+    async def test_one_whose_row_is_gone_fails_and_says_why(self, world: World) -> None:
+        job = ImportInput(import_id=str(uuid4()), library=world.library.slug)
+        await start_import(world.flows, job)
+        handle = world.client.get_workflow_handle(import_id(job.import_id))
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        assert (await handle.describe()).typed_search_attributes[FAILURE_KIND] == "NotFound"
 
 
 class TestRetry:
@@ -310,10 +316,8 @@ class TestHolds:
         masters = [stat.key async for stat in world.store.list(f"{world.library.slug}/media/originals/")]
         assert masters == []
 
-    async def test_it_goes_on_when_there_is_room(
-        self, gate_with: GateWith, library: Library, stack_settings: Settings
-    ) -> None:
-        async with importing(gate_with, library, stack_settings, skip_time=True) as world:
+    async def test_it_goes_on_when_there_is_room(self, gate_with: GateWith, library: Library) -> None:
+        async with importing(gate_with, library, skip_time=True) as world:
             await stocked(world, *junk(3))
             await world.configure(limits={"daily_files": 1})
             one = await begun(world)
@@ -321,10 +325,8 @@ class TestHolds:
             await world.configure(limits={})
             assert (await ended(world, one)).imported == 3
 
-    async def test_held_for_days_it_pauses_itself(
-        self, gate_with: GateWith, library: Library, stack_settings: Settings
-    ) -> None:
-        async with importing(gate_with, library, stack_settings, skip_time=True) as world:
+    async def test_held_for_days_it_pauses_itself(self, gate_with: GateWith, library: Library) -> None:
+        async with importing(gate_with, library, skip_time=True) as world:
             await stocked(world, *junk(1))
             await world.configure(limits={"daily_files": 0})
             almost = ImportProgress(held=timedelta(days=6, hours=23, minutes=45))
@@ -381,7 +383,7 @@ class TestCrashes:
 
     async def test_without_its_manifest_it_says_so(self, world: World) -> None:
         """As after a crash between the row and the manifest."""
-        one = planned(world, prefix=None)
+        one = planned(world, listed=False)
         one.created_by = "ada"
         async with world.db.transaction() as tx:
             await tx.imports.begin(one)

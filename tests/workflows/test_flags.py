@@ -184,10 +184,8 @@ class TestTheLocalClassifier:
 
 
 class TestImports:
-    async def test_off_nothing_further_is_begun(
-        self, gate_with: GateWith, library: Library, stack_settings: Settings
-    ) -> None:
-        async with importing(gate_with, library, stack_settings, roles=()) as world:
+    async def test_off_nothing_further_is_begun(self, gate_with: GateWith, library: Library) -> None:
+        async with importing(gate_with, library, roles=()) as world:
             await stocked(world, *junk(2))
             one = planned(world)
             async with world.db.transaction() as tx:

@@ -5,6 +5,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from tests.workflows.operating import Operator, on_record
 from tests.world import GateWith, World, picture
 from workflows.messages import HumanDecision, SweepInput, UploadInput, UploadResult
 from workflows.names import Role, task_queue
+from workflows.operations.batches import FASTEST, Act, Batches, Order
 from workflows.operations.operator import Operations
 
 # Only one batch operation may be at work in the namespace that all test processes share.
@@ -202,6 +204,18 @@ class TestBulk:
         assert await statuses(world, {media_id}) == {WorkflowExecutionStatus.TERMINATED}
         noted = [act.data for act in await on_record(world, action="run.bulk.signal")]
         assert "nudity" not in "".join(noted)
+
+    async def test_an_operation_is_stopped_on_its_way(self, world: World, operate: Operator) -> None:
+        batches, job_id = Batches(world.client), uuid4().hex
+        known = (await Operations(world.client).describe(f"media-{await runs.to_moderation(world)}"),)
+        gone = [replace(known[0], workflow_id=f"media-{uuid4()}", run_id=str(uuid4())) for _ in range(FASTEST * 20)]
+        await batches.start(Order(Act.TERMINATE), gone, job_id=job_id, reason="test")
+        stopped = (await operate("batches", "stop", job_id, "--by", "ada", "--json")).json
+        assert (stopped["state"], stopped["done"] < len(gone)) == ("failed", True)
+        (act,) = await on_record(world, subject=f"runs:{job_id}")
+        assert (act.action, act.actor) == ("run.bulk.stop", "ada")
+        with pytest.raises(NotFound, match="at work"):
+            await operate("batches", "stop", job_id)
 
 
 class TestReset:

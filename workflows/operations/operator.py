@@ -27,7 +27,7 @@ LOOK = timedelta(seconds=3)
 """How long a worker may take to say what a run is doing; people wait for it, and can do without."""
 
 AT_ONCE = 8
-"""Descriptions asked for at the same time."""
+"""Descriptions and histories asked for at the same time; callers may ask for any number."""
 
 
 MOST_LOOKED_AT = 20_000
@@ -50,6 +50,7 @@ class Operations:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def ready(self) -> None:
         """Raise WorkflowsUnavailable unless the service answers."""
@@ -88,14 +89,11 @@ class Operations:
         return Found(_newest_first(found), complete=True)
 
     async def _described(self, listed: Sequence[tuple[str, str]]) -> list[Run]:
-        slots = asyncio.Semaphore(AT_ONCE)
-
         async def look(workflow_id: str, run_id: str) -> Run | None:
-            async with slots:
-                try:
-                    return await self.describe(workflow_id, run_id)
-                except NotFound:  # its retention ended meanwhile
-                    return None
+            try:
+                return await self.describe(workflow_id, run_id)
+            except NotFound:  # its retention ended meanwhile
+                return None
 
         return [run for run in await asyncio.gather(*(look(*one) for one in listed)) if run]
 
@@ -103,13 +101,15 @@ class Operations:
         """The run, by default the current one of the workflow. Raises NotFound."""
         with translated(f"There is no run of the workflow {workflow_id!r}."):
             handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
-            return described((await handle.describe(rpc_timeout=CALL)).raw_description)
+            async with self._slots:
+                return described((await handle.describe(rpc_timeout=CALL)).raw_description)
 
     async def history(self, run: Run) -> Sequence[HistoryEvent]:
         """Every event of the run, in order. Raises NotFound."""
         with translated(f"There is no history of the workflow {run.workflow_id!r}."):
             handle = self.client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
-            return (await handle.fetch_history(rpc_timeout=CALL)).events
+            async with self._slots:
+                return (await handle.fetch_history(rpc_timeout=CALL)).events
 
     async def current_details(self, run: Run) -> str:
         """What the run says it is doing; empty if no worker answers in time."""

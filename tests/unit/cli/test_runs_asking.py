@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cli.local_stack import adopt_local_stack
 from cli.runs.access import workflow_id_of
 from cli.runs.commands import app
-from cli.runs.times import ago, since, span
+from cli.runs.times import ago, duration, since, span
 from devstack.environment import applied
 from devstack.folders import write_json
 from devstack.state import StateDir, held
@@ -93,6 +93,15 @@ class TestTimes:
         with pytest.raises(typer.BadParameter, match="write 90s"):
             since(text)
 
+    @pytest.mark.parametrize(("text", "length"), [("90s", 90), ("10m", 600), (" 1w ", 604_800)])
+    def test_a_span_of_time(self, text: str, length: float) -> None:
+        assert duration(text).total_seconds() == length
+
+    @pytest.mark.parametrize("text", ["0s", "", "10", "-5m", "367d", "99999999999w", "2026-01-31"])
+    def test_a_span_is_positive_and_at_most_a_year(self, text: str) -> None:
+        with pytest.raises(typer.BadParameter, match="no span up to a year"):
+            duration(text)
+
     @pytest.mark.parametrize(
         ("seconds", "text"),
         [
@@ -164,6 +173,29 @@ class TestUsage:
             ["retry", "--all-failed", "--since", "yesterday"],
             ["list", "--status", "broken"],
             ["reset", "a"],
+            ["reset", "--to", "file"],
+            ["reset", "a", "--to", "file", "--query", "x"],
+            ["retry", "a", "--query", "x"],
+            ["unstick", "a", "--pause", "--unpause"],
+            ["unstick", "a", "--pause", "--timeout", "5m"],
+            ["unstick", "a", "--restore", "--priority", "1"],
+            ["unstick", "a", "--timeout", "yesterday"],
+            ["unstick", "a", "--priority", "9"],
+            ["cancel"],
+            ["stuck", "--over", "0s"],
+            ["waiting", "--for", "godot"],
+            ["bulk", "cancel"],
+            ["bulk", "delete", "--library", "demo"],
+            ["bulk", "cancel", "--library", "demo", "--status", "running"],
+            ["bulk", "reset", "--library", "demo"],
+            ["bulk", "signal", "--library", "demo"],
+            ["bulk", "signal", "--library", "demo", "--signal", "x", "--input", "{"],
+            ["bulk", "set-options", "--library", "demo"],
+            ["bulk", "cancel", "--library", "demo", "--activity", "file"],
+            ["bulk", "cancel", "--library", "demo", "--rate", "51"],
+            ["export", "--out", "x"],
+            ["export", "a", "--out", "x", "--status", "running"],
+            ["check"],
         ],
     )
     def test_wrong_usage_ends_with_2_before_anything_is_asked(self, arguments: list[str]) -> None:

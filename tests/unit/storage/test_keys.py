@@ -134,6 +134,44 @@ class TestAnything:
         assert len(set(made)) == len(made)
 
 
+class TestOwners:
+    @given(libraries, media_ids, filed_statuses, variants)
+    def test_everything_of_an_item_is_found_by_its_key_and_its_prefixes(
+        self, library: str, media_id: str, status: Status, variant: VariantName
+    ) -> None:
+        of_item = [
+            keys.staging(media_id),
+            keys.work(media_id, variant),
+            keys.master(library, media_id),
+            keys.filed(library, status, media_id, variant),
+            keys.filed(library, status, media_id, variant, revision=SHA256),
+            keys.backup(library, media_id, SHA256),
+        ]
+        assert {keys.item_of(key) for key in of_item} == {media_id}
+        prefixes = keys.item_prefixes(library, media_id)
+        assert all(key.startswith(prefixes) for key in of_item)
+
+    @pytest.mark.parametrize("key", ["demo/watermarks/" + SHA256, f"x{MEDIA_ID}", f"demo/{MEDIA_ID}x", "", "demo/a/b"])
+    def test_other_keys_belong_to_no_item(self, key: str) -> None:
+        assert keys.item_of(key) is None
+
+    @pytest.mark.parametrize(
+        ("key", "alone"),
+        [
+            (f"demo/watermarks/{SHA256}", True),
+            (f"demo/imports/{'0' * 32}.jsonl", True),
+            (f"staging/{MEDIA_ID}", True),
+            (f"work/{MEDIA_ID}/thumb.jpg", True),
+            ("imports/shop/a.jpg", True),
+            (f"demo/watermarks/{SHA256}/more", False),
+            ("demo/imports/list.jsonl", False),
+            (keys.master("demo", MEDIA_ID), False),
+        ],
+    )
+    def test_what_needs_no_row(self, key: str, alone: bool) -> None:
+        assert keys.stands_alone(key) is alone
+
+
 class TestCheckpoints:
     @given(
         st.sampled_from(["evidence", "evidence-access"]), st.integers(1, 2**63 - 1), st.binary(min_size=32, max_size=32)

@@ -19,6 +19,7 @@ class TestImports:
             "workflows.scrub",
             "workflows.retention",
             "workflows.store_move",
+            "workflows.batch_import",
         ],
     )
     def test_a_workflow_file_loads_nothing_heavy(self, module: str) -> None:
