@@ -8,7 +8,7 @@ STAMP := .venv/.synced
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: soak bench bench-banks bench-moderation bench-fairness help demo dev test chaos docs lint format bench-imaging bench-duplicates tools doctor clean sbom
+.PHONY: soak bench bench-banks bench-moderation bench-fairness bench-imports help demo dev test chaos docs lint format bench-imaging bench-duplicates tools doctor clean sbom
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-moderation: $(STAMP)  ## A thousand uploads with a vendor that fails 30 % 
 
 bench-fairness: $(STAMP)  ## What one library's import of 5,000 files costs another one's single upload
 	.venv/bin/python -m bench.fairness $(ARGS)
+
+bench-imports: $(STAMP)  ## An import of 5,000 objects, paused, resumed, its worker killed; single uploads beside it
+	.venv/bin/python -m bench.imports $(ARGS)
 
 bench-banks: $(STAMP)  ## Hash banks: times of a look-up, and of an import
 	.venv/bin/python -m bench.banks $(ARGS)

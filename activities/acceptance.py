@@ -54,8 +54,9 @@ async def spend(tx: Transaction, library: Library, limits: Limits, size: int) ->
     if limits.total_bytes is not None and not await tx.storage.may_keep(library.id, size=size, most=limits.total_bytes):
         kept = await tx.storage.kept(library.id)
         raise QuotaExceeded(
-            f"This library keeps {kept} bytes of uploads and may keep {limits.total_bytes} (total_bytes): there is no room"
-            f" for {size} more. Throw something away (DELETE /media/{{id}}); what is in the trash counts until it is erased.",
+            f"This library keeps {kept} bytes of uploads and may keep {limits.total_bytes} (total_bytes): there is no"
+            f" room for {size} more. Throw something away (DELETE /media/{{id}}); what is in the trash counts until it is"
+            " erased.",
             retry_after=AN_HOUR,
         )
     if limits.daily_files is None and limits.daily_bytes is None:

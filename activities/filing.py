@@ -79,8 +79,8 @@ class Filing:
         """File the item by its verdict and tell the admins. Idempotent: an attempt after the commit only deletes what
         is left over, and sends a mail that is still owed.
 
-        If a decision of a later round stands, as when the item was taken down meanwhile, or it was thrown away, nothing is
-        done.
+        If a decision of a later round stands, as when the item was taken down meanwhile, or it was thrown away,
+        nothing is done.
 
         A cancellation of the run waits until objects and row agree; a worker that shuts down breaks off, and the next
         attempt goes on.

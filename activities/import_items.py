@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from activities.acceptance import accept, accepted_type, check_size, spend
-from activities.outbox import start_or_owe
+from activities.outbox import LOST_RUN, start_or_owe
 from mediagate.errors import (
     CallerError,
     HashMismatch,
@@ -164,6 +164,8 @@ class ImportItems:
                 declared_bytes=brought.size,
                 **texts,
                 tracking_id=self._import.tracking_id,
+                # In a later round there may be a run of this very item that a restore knows nothing of.
+                run_id=LOST_RUN if self._import.round > 1 else None,
             )
             tx.media.add(media)
             await tx.session.flush()

@@ -179,14 +179,16 @@ async def of_library(db: Database, library: Library, import_id: UUID) -> Import:
 
 async def _start_or_owe(world: ImportWorld, one: Import, library: Library) -> Import:
     """Start its workflow now if the service answers; else the row owes it and the sweep pays."""
-    if one.started_at is None and one.ended_at is None:
-        try:
-            await start_import(world.flows, import_input(one, library))
+    try:
+        while one.started_at is None and one.ended_at is None:
+            started = await start_import(world.flows, import_input(one, library))
             async with world.db.transaction() as tx:
-                await tx.imports.mark_started(one.id, one.round)
-        except Unavailable as error:
-            log.warning("import.start_owed", import_id=str(one.id), error=error.code)
-    return await of_library(world.db, library, one.id)
+                # A round whose run has ended while the row says otherwise is of a time before a restore.
+                await (tx.imports.mark_started if started else tx.imports.next_round)(one.id, one.round)
+            one = await of_library(world.db, library, one.id)
+    except Unavailable as error:
+        log.warning("import.start_owed", import_id=str(one.id), error=error.code)
+    return one
 
 
 def import_input(one: Import, library: Library) -> ImportInput:

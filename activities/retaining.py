@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities import heartbeats
 from activities.trash import delete_removed, drop_backup, erase, kept_by, throw_away
-from mediagate.errors import Conflict, NotFound, Unavailable
+from mediagate.errors import Conflict, MediagateError, NotFound, Unavailable
 from mediagate.media.values import Status
 from workflows.messages import MediaRef
 from workflows.storage_messages import (
@@ -171,9 +171,19 @@ class Retaining:
             done = RetentionCounts(kept=sum(1 for one in found if one.kept))
             for one in found:
                 if not one.kept:
-                    done = done.plus(await self._act(one, who))
+                    done = done.plus(await self._try(one, who))
             await delete_removed(db, store)
         return RetentionPage(done=done, cursor=cursor)
+
+    async def _try(self, one: Due, who: Actor) -> RetentionCounts:
+        """One item that cannot be dealt with keeps nobody else waiting."""
+        try:
+            return await self._act(one, who)
+        except MediagateError as error:
+            if error.retryable:
+                raise
+            log.error("retention.failed", media_id=str(one.media_id), step=one.step.value, error=error.code)
+            return RetentionCounts(failed=1)
 
     async def _act(self, one: Due, who: Actor) -> RetentionCounts:
         db, settings = self._deps.db, self._deps.settings

@@ -69,7 +69,10 @@ async def put_back(db: Database, store: ObjectStore, lost: Expected, was: Standi
             break
     else:
         return "there is no intact copy of it here"
-    await copy_verified(store, copy, lost.key, lost.sha256)
+    try:
+        await copy_verified(store, copy, lost.key, lost.sha256)
+    except (ObjectMissing, ObjectCorrupt) as error:  # the copy was lost in this very moment
+        return error.message
     await _record(db, media, library.slug, {"part": lost.part, "was": was.value, "from": copy}, lost.key, who)
     return None
 

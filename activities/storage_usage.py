@@ -27,6 +27,8 @@ STORE = "store"
 """The name of the object store among places with room."""
 MARGIN = 0.05
 """Share of a place by which use must fall below the alert's before the incident is over."""
+ROOMY = 50 * 2**30
+"""Free bytes of a disk that are enough, however large it is."""
 TELL_EVERY = 60.0
 """Seconds between two looks of a process at its disks."""
 SILENT = timedelta(hours=1)
@@ -59,11 +61,12 @@ async def watch(db: Database, settings: Settings) -> None:
         await tx.storage.forget_spaces(now() - SILENT)
         for space in await tx.storage.spaces(lock=True):
             share = space.used / max(space.size, 1)
-            if space.short_since is None and share >= settings.space_alert:
+            roomy = space.name != STORE and space.size - space.used >= ROOMY
+            if space.short_since is None and share >= settings.space_alert and not roomy:
                 await tx.storage.mark_short(space.name, now())
                 await _alert(tx, space, share)
                 log.warning("storage.short", place=space.name, used=space.used, size=space.size)
-            elif space.short_since and share < settings.space_alert - MARGIN:
+            elif space.short_since and (share < settings.space_alert - MARGIN or roomy):
                 await tx.storage.mark_short(space.name, None)
                 log.info("storage.roomy", place=space.name, used=space.used, size=space.size)
 
@@ -90,8 +93,8 @@ def disks(folders: Iterable[Path]) -> dict[str, tuple[int, int]]:
         there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         usage = shutil.disk_usage(there)
         name = f"disk:{socket.gethostname()}:{there}"
-        # As `df` counts: what is reserved for root is not free for us.
-        found.setdefault(there.stat().st_dev, (name, (usage.total - usage.free, usage.total)))
+        # As `df` counts: what is neither used nor free for us is not ours.
+        found.setdefault(there.stat().st_dev, (name, (usage.used, usage.used + usage.free)))
     return dict(found.values())
 
 

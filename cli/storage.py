@@ -102,7 +102,7 @@ def scrub(
         job = job.model_copy(update={"bytes_per_second": round(rate * 1024 * 1024)})
 
     async def run() -> dict[str, Any] | None:
-        return await _followed(await start_scrub(await _flows(), job), detach=detach, quiet=as_json)
+        return await followed(await start_scrub(await _flows(), job), detach=detach, quiet=as_json)
 
     result = asyncio.run(run())
     if result is None:
@@ -191,7 +191,7 @@ def cleanup(
         job = RetentionInput(library=library, actor=who.name, via=who.via)
 
         async def run() -> dict[str, Any] | None:
-            return await _followed(await start_retention(await _flows(), job), detach=detach, quiet=as_json)
+            return await followed(await start_retention(await _flows(), job), detach=detach, quiet=as_json)
 
         done = asyncio.run(run())
         if as_json:
@@ -201,7 +201,7 @@ def cleanup(
         else:
             print_line(
                 f"{done['trashed']} to the trash, {done['backups']} backups deleted, {done['erased']} erased,"
-                f" {done['kept']} kept; {decimal(done['bytes'])} freed."
+                f" {done['kept']} kept, {done['failed']} failed; {decimal(done['bytes'])} freed."
             )
         return
     found = _in_database(lambda db: every_due(db, library))
@@ -237,7 +237,7 @@ async def _flows() -> Flows:
     return Flows((await operations()).client)
 
 
-async def _followed(handle: WorkflowHandle[Any, Any], *, detach: bool, quiet: bool) -> dict[str, Any] | None:
+async def followed(handle: WorkflowHandle[Any, Any], *, detach: bool, quiet: bool) -> dict[str, Any] | None:
     """The result as a document; None if nobody waits for it. Raises Conflict if the run failed."""
     if detach:
         return None

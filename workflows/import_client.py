@@ -1,7 +1,5 @@
 """Starting imports and giving them orders; see `workflows.client`."""
 
-from contextlib import suppress
-
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -18,8 +16,9 @@ from workflows.import_messages import ImportInput, ImportOrder, ImportProgress
 IMPORT_WORKFLOW = "BatchImportWorkflow"
 
 
-async def start_import(flows: Flows, job: ImportInput) -> None:
-    """Start the workflow of an import whose row is there; once whatever happens.
+async def start_import(flows: Flows, job: ImportInput) -> bool:
+    """Start the workflow of an import's round whose row is there, once whatever happens; False if it had run to an end
+    before.
 
     Raises:
         WorkflowsUnavailable: the service did not answer in time; the start may or may not have happened.
@@ -28,19 +27,23 @@ async def start_import(flows: Flows, job: ImportInput) -> None:
         SearchAttributePair(names.LIBRARY, job.library),
         SearchAttributePair(names.BATCH_ID, job.import_id),
     ]
-    with suppress(WorkflowAlreadyStartedError), bounded():
-        await flows.client.start_workflow(
-            IMPORT_WORKFLOW,
-            job,
-            id=names.import_id(job.import_id, job.round),
-            task_queue=names.task_queue(flows.prefix, names.Role.FLOW),
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            search_attributes=TypedSearchAttributes(attributes),
-            static_summary=f"import of many objects into {job.library}",
-            priority=policies.priority_of(Lane.BULK, job.library),
-            rpc_timeout=policies.START_RPC,
-        )
+    try:
+        with bounded():
+            await flows.client.start_workflow(
+                IMPORT_WORKFLOW,
+                job,
+                id=names.import_id(job.import_id, job.round),
+                task_queue=names.task_queue(flows.prefix, names.Role.FLOW),
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                search_attributes=TypedSearchAttributes(attributes),
+                static_summary=f"import of many objects into {job.library}",
+                priority=policies.priority_of(Lane.BULK, job.library),
+                rpc_timeout=policies.START_RPC,
+            )
+    except WorkflowAlreadyStartedError:
+        return False
+    return True
 
 
 async def order_import(flows: Flows, import_id: str, round_: int, act: str, order: ImportOrder) -> ImportProgress:

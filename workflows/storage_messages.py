@@ -37,6 +37,9 @@ class RetentionCounts(Value):
     backups: int = Field(0, description="backups that were deleted")
     erased: int = 0
     kept: int = Field(0, description="items whose time is up and that a legal hold or sealed evidence keeps")
+    failed: int = Field(
+        0, description="items that could not be dealt with, which the log names; the next run tries again"
+    )
     bytes: int = Field(0, description="freed")
 
     def plus(self, other: "RetentionCounts") -> "RetentionCounts":
@@ -109,7 +112,7 @@ class ScrubInput(Value):
     actor: str = "gate"
     via: str = "schedule:scrub"
     bytes_per_second: int | None = Field(None, description="read at most so much; None: as the worker's settings say")
-    items: int = Field(100, description="items of a page")
+    items: int = Field(25, description="items of a page; while one is read, a slot for other work is taken")
     keys: int = Field(1000, description="objects of a page of the listing")
     stretch: int = Field(100, description="pages after which the history begins anew")
     grace: float = Field(3600, description="seconds for which an object may be without a row: it may be on its way")

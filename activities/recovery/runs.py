@@ -30,6 +30,8 @@ class Resumed:
     """Runs that were still at work on rows of another time."""
     owed: int = 0
     """Uploads that the sweep starts."""
+    imports: int = 0
+    """Imports that the sweep lets go on."""
     rounds: int = 0
     """Later rounds that were started."""
     policy_runs: int = 0
@@ -54,6 +56,7 @@ async def resume(
         rows = RecoveryRepository(tx.session)
         await rows.take_time()
         done.owed = await rows.reowe_starts(LOST_RUN)
+        done.imports = await rows.reowe_imports()
         done.policy_runs = await rows.end_policy_runs(f"its run was lost: {reason}")
         rounds = await rows.open_rounds()
         facts = {"backup": backup_id, "owed": done.owed, "rounds": len(rounds), "policy_runs": done.policy_runs}

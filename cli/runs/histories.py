@@ -20,7 +20,7 @@ from workflows.operations.operator import Operations
 from workflows.operations.replaying import Checked, Outcome, read_history
 from workflows.operations.replaying import check as replay
 from workflows.operations.runs import Run
-from workflows.operations.scrubbing import scrubbed
+from workflows.operations.scrubbing import known_words, scrubbed
 from workflows.operations.visibility import Filter, RunStatus
 
 LARGEST = 128 * 1024 * 1024
@@ -111,9 +111,11 @@ def _wanted(
 
 
 async def _export(wanted: Filter | None, ids: Sequence[str], limit: int, out: Path) -> list[Path]:
-    service, files = await operations(), []
+    import worker  # noqa: F401  (loads every enumeration that a payload may hold a value of)
+
+    service, files, words = await operations(), [], known_words()
     async for run in _runs(service, wanted, ids, limit):
-        history = scrubbed(run.workflow_id, await service.history(run))
+        history = scrubbed(run.workflow_id, await service.history(run), words)
         files.append(_write(out / f"{_plain(run.workflow_id)}--{run.run_id}.json", history.to_json()))
     return files
 

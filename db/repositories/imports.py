@@ -99,6 +99,15 @@ class ImportRepository:
             update(Import).where(col(Import.id) == import_id, col(Import.round) == round_).values(started_at=now())
         )
 
+    async def next_round(self, import_id: UUID, round_: int) -> None:
+        """Go on in the round after that one, if it still owes a start."""
+        owed = (col(Import.started_at).is_(None), col(Import.ended_at).is_(None))
+        await self._session.execute(
+            update(Import)
+            .where(col(Import.id) == import_id, col(Import.round) == round_, *owed)
+            .values(round=round_ + 1)
+        )
+
     async def counts(self, import_id: UUID) -> ImportCounts:
         """How many objects of an import stand where."""
         query = select(col(ImportItem.state), func.count()).where(col(ImportItem.import_id) == import_id)

@@ -67,6 +67,13 @@ class RecoveryRepository:
         )
         return [OpenRound(*row) for row in rows.all()]
 
+    async def reowe_imports(self) -> int:
+        """Have every import that has not ended owe a start again; how many those are. Idempotent."""
+        updated = await self._session.execute(
+            text("UPDATE import SET started_at = NULL WHERE ended_at IS NULL RETURNING id")
+        )
+        return len(updated.all())
+
     async def end_policy_runs(self, detail: str) -> int:
         """Cancel runs of policies that were under way; how many those are. Others may then be started."""
         updated = await self._session.execute(

@@ -248,7 +248,9 @@ class TestEveryRoute:
             answer = await call(method, path)
             if scope in {needed, Scope.ADMIN}:
                 assert answer.status_code != 401, path
-                assert answer.is_success or (method in {"POST", "DELETE"} and answer.json()["code"] != "not_allowed"), path
+                assert answer.is_success or (method in {"POST", "DELETE"} and answer.json()["code"] != "not_allowed"), (
+                    path
+                )
             else:
                 assert_problem(answer, 403, "not_allowed")
 

@@ -226,7 +226,15 @@ class TestSurface:
         async with asyncio.timeout(30):  # a worker shows a moment after its first poll
             while (deep := await world.http.get("/health/deep")).status_code != 200:
                 await asyncio.sleep(0.1)
-        parts = {"postgres", "schema", "s3", "temporal", "space", f"vendor:{VENDOR}", *(f"worker:{role}" for role in Role)}
+        parts = {
+            "postgres",
+            "schema",
+            "s3",
+            "temporal",
+            "space",
+            f"vendor:{VENDOR}",
+            *(f"worker:{role}" for role in Role),
+        }
         assert deep.json() == {"status": "ok", "checks": dict.fromkeys(parts, "ok")}
 
     async def test_deep_health_names_what_is_away(self, quiet_world: World) -> None:

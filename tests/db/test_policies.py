@@ -50,7 +50,9 @@ class TestIndexes:
         ask, indexes = QUESTIONS[name]
         async with asked(db, ask, uuid4()) as (tx, statements):
             await tx.session.execute(text("SET LOCAL enable_seqscan = off"))
-            await tx.session.execute(text("SET LOCAL enable_sort = off"))  # few rows are sorted sooner than read in order
+            await tx.session.execute(
+                text("SET LOCAL enable_sort = off")
+            )  # few rows are sorted sooner than read in order
             (plan,) = await plans(tx, statements)
         assert [index for index in indexes if index not in plan] == [], plan
 

@@ -168,6 +168,15 @@ class TestRoom:
         for used, expected in looks:
             assert await self.seen(db, stack_settings, name, used) == expected, used
 
+    async def test_a_large_disk_is_not_short_for_its_share(
+        self, db: Database, stack_settings: Settings, name: str
+    ) -> None:
+        async with db.transaction() as tx:
+            await tx.storage.tell_space(name, used=95 * 2**40, size=100 * 2**40)
+        await watch(db, stack_settings)
+        async with db.transaction() as tx:
+            assert [space.short_since for space in await tx.storage.spaces() if space.name == name] == [None]
+
     async def test_a_process_that_is_gone_is_forgotten(self, db: Database, stack_settings: Settings, name: str) -> None:
         await self.seen(db, stack_settings, name, 95)
         async with db.transaction() as tx:

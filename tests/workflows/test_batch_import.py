@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlmodel import col
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError
 
 from activities.import_orders import order_import, retry_import
-from db.tables import AuditRecord, Import, Library, Notification
+from db.repositories.recovery import RecoveryRepository
+from db.tables import AuditRecord, Import, Library, Media, MediaDecision, MediaEvent, Notification, now
 from mediagate.errors import Conflict
 from mediagate.media.imports import ImportItemState, ImportState, ManifestItem
 from mediagate.media.values import Status
@@ -78,6 +80,10 @@ async def summaries(world: World) -> list[Notification]:
         query = select(Notification).where(col(Notification.library_id) == world.library.id)
         found = (await tx.session.scalars(query.where(col(Notification.kind) == "batch_summary"))).all()
     return list(found)
+
+
+class Undone(Exception):
+    """Nothing of this is to be kept."""
 
 
 class TestWhole:
@@ -252,7 +258,6 @@ class TestOrders:
         )
         assert (one.under_way, one.cancelled) == (1, 2)
 
-
     async def test_one_whose_row_is_gone_fails_and_says_why(self, world: World) -> None:
         job = ImportInput(import_id=str(uuid4()), library=world.library.slug)
         await start_import(world.flows, job)
@@ -380,6 +385,36 @@ class TestCrashes:
         await self.swept(world)
         assert (await ended(world, one)).imported == 1
         assert (await row(world, one)).started_at
+
+    async def test_a_restore_owes_the_start_of_what_has_not_ended(self, idle: World) -> None:
+        one = await begun(idle)
+        with suppress(Undone):
+            async with idle.db.transaction() as tx:
+                assert await RecoveryRepository(tx.session).reowe_imports() >= 1
+                await tx.session.flush()
+                owed = await tx.imports.owed_a_start(now() + timedelta(seconds=1), 10_000)
+                assert one.id in {row.id for row, _ in owed}
+                raise Undone  # other tests' imports are none of this one's business
+
+    async def test_after_a_restore_it_goes_on_in_another_round(self, idle: World) -> None:
+        """Rows are of the time before its uploads were accepted; of these, runs are left."""
+        await stocked(idle, *junk(2))
+        one = await begun(idle)
+        async with idle.workers():
+            lost = media_ids(await items(idle, await ended(idle, one)))
+        async with idle.db.transaction() as tx:
+            for media_id in lost:
+                await tx.session.execute(delete(MediaEvent).where(col(MediaEvent.media_id) == media_id))
+                await tx.session.execute(delete(MediaDecision).where(col(MediaDecision.media_id) == media_id))
+                await tx.session.execute(delete(Notification).where(col(Notification.media_id) == media_id))
+                await tx.session.execute(delete(Media).where(col(Media.id) == media_id))
+            await tx.imports.move_items(one.id, [ImportItemState.IMPORTED], ImportItemState.WAITING)
+            restored = await tx.imports.get(one.id, lock=True)
+            restored.state, restored.ended_at, restored.started_at = ImportState.IMPORTING, None, None
+        async with idle.workers():
+            await self.swept(idle)
+            one = await ended(idle, await row(idle, one))
+        assert (one.round, one.imported, media_ids(await items(idle, one))) == (2, 2, lost)
 
     async def test_without_its_manifest_it_says_so(self, world: World) -> None:
         """As after a crash between the row and the manifest."""

@@ -9,7 +9,9 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import is_cancelled_exception
 
+from cli.storage import followed
 from db.tables import FindingState, Scrub, ScrubFinding, ScrubState, now
+from mediagate.errors import Conflict
 from mediagate.media.values import Status
 from tests.stores import GatedStore
 from tests.workflows import runs
@@ -50,7 +52,7 @@ class TestScrub:
         await world.store.delete(key)
         await world.store.delete((await world.media(rest[0])).master_key or "")
         await world.store.put(f"{world.library.slug}/stray", b"?", content_type="image/jpeg")
-        handle = await begun(world, repair=True, items=2, keys=3, stretch=1)
+        handle = await begun(world, repair=True, items=2, keys=4, stretch=3)
         result = await handle.result()
         assert (result.missing, result.untracked, result.repaired) == (2, 1, 2)
         assert await world.objects(media_id) == before
@@ -82,10 +84,22 @@ class TestScrub:
             assert (one.id, one.first_execution_run_id) == (other.id, other.first_execution_run_id)
             await one.terminate()
 
+    async def test_the_command_follows_it(self, world: World) -> None:
+        media_id = await world.seal(picture(), status=Status.REJECTED)
+        result = await followed(await begun(world), detach=False, quiet=False)
+        assert result
+        assert (result["rows"], result["missing"]) == (1, 0)
+        await world.store.delete((await world.media(media_id)).master_key or "")
+        assert await followed(await begun(world), detach=True, quiet=True) is None
+        assert (await scrub(world)).missing == 1
+
     async def test_an_unknown_library_fails_it(self, world: World) -> None:
+        handle = await start_scrub(world.flows, ScrubInput(library="nobody"))
         with pytest.raises(WorkflowFailureError) as failed:
-            await (await start_scrub(world.flows, ScrubInput(library="nobody"))).result()
+            await handle.result()
         assert "no library 'nobody'" in str(failed.value.cause.__cause__)
+        with pytest.raises(Conflict, match=f"runs show {handle.id}"):
+            await followed(handle, detach=False, quiet=True)
 
     async def test_one_that_is_cancelled_says_so(self, gate_with: GateWith) -> None:
         async with gate_with(roles=(Role.FLOW, Role.CPU)) as world:
@@ -113,7 +127,7 @@ class TestRetention:
                 for status in (Status.REJECTED, Status.APPROVED)
                 for _ in range(2)
             ]
-            job = RetentionInput(library=world.library.slug, limit=1, stretch=2, actor="ada", via="cli:ada")
+            job = RetentionInput(library=world.library.slug, limit=1, stretch=5, actor="ada", via="cli:ada")
             handle = await start_retention(world.flows, job)
             done: RetentionCounts = await handle.result()
             assert (done.trashed, done.erased, done.bytes) == (4, 4, 4 * len(picture()))

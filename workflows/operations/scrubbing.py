@@ -8,6 +8,7 @@ details, headers, callbacks, links and stack traces go altogether.
 import json
 import re
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -33,12 +34,8 @@ KEPT = frozenset(
 )
 """Fields of events whose text is ours or the service's: ids, and names of types, queues and versions."""
 
-CODED = frozenset({"status", "verdict", "refused", "state", "mode", "lane", "action", "library"})
-"""Fields of our payloads that hold one of a few words, or the name of a library."""
-
-_CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_SHAPES = {"tracking_id": re.compile(r"[0-9a-f]{32}")}
-"""Ids whose shape alone does not tell them from secrets, by their fields."""
+_SHAPES = {"tracking_id": re.compile(r"[0-9a-f]{32}"), "library": re.compile(r"[a-z0-9][a-z0-9-]{0,62}")}
+"""Ids whose shape alone does not tell them from what people write, by their fields."""
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HARMLESS = re.compile(
@@ -51,9 +48,20 @@ _SDK_DETAILS = {LOCAL_ACTIVITY_MARKER: {"data"}, "core_patch": {"patch-data"}}
 """What the SDK itself keeps in markers, by their names: ids, types and times."""
 
 
-def scrubbed(workflow_id: str, events: Iterable[HistoryEvent]) -> WorkflowHistory:
-    """A copy of a history without what people wrote."""
-    scrubber, copies = _Scrubber(), []
+def known_words() -> frozenset[str]:
+    """Every value of the enumerations of the gate, as far as its modules are loaded: the workflow's must be."""
+    kinds, words = [StrEnum], set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if kind.__module__.startswith(("mediagate.", "workflows.")):
+            words |= {one.value for one in kind}
+    return frozenset(words)
+
+
+def scrubbed(workflow_id: str, events: Iterable[HistoryEvent], words: frozenset[str]) -> WorkflowHistory:
+    """A copy of a history without what people wrote. `words`: texts that stay, see `known_words`."""
+    scrubber, copies = _Scrubber(words), []
     for event in events:
         copy = HistoryEvent()
         copy.CopyFrom(event)
@@ -65,7 +73,8 @@ def scrubbed(workflow_id: str, events: Iterable[HistoryEvent]) -> WorkflowHistor
 class _Scrubber:
     """The texts of one history and what stands for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: frozenset[str]) -> None:
+        self._words = words
         self._known: dict[str, str] = {}
 
     def message(self, message: Message) -> None:
@@ -128,12 +137,12 @@ class _Scrubber:
             }
         if isinstance(value, list):
             return [self._value(inner, name) for inner in value]
-        shape = _CODE if name in CODED else _SHAPES.get(name)
+        shape = _SHAPES.get(name)
         if not isinstance(value, str) or (shape and shape.fullmatch(value)):
             return value
         return self._text(value)
 
     def _text(self, text: str) -> str:
-        if _HARMLESS.fullmatch(text):
+        if text in self._words or _HARMLESS.fullmatch(text):
             return text
         return self._known.setdefault(text, f"text-{len(self._known) + 1}")
