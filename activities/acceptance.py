@@ -55,8 +55,8 @@ async def spend(tx: Transaction, library: Library, limits: Limits, size: int) ->
         kept = await tx.storage.kept(library.id)
         raise QuotaExceeded(
             f"This library keeps {kept} bytes of uploads and may keep {limits.total_bytes} (total_bytes): there is no"
-            f" room for {size} more. Throw something away (DELETE /media/{{id}}); what is in the trash counts until it is"
-            " erased.",
+            f" room for {size} more. Throw something away (DELETE /media/{{id}}); what is in the trash counts until it"
+            " is erased.",
             retry_after=AN_HOUR,
         )
     if limits.daily_files is None and limits.daily_bytes is None:
