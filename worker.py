@@ -1,7 +1,7 @@
 """The worker process: `python worker.py --role all|flow|io|cpu|vendor`; several roles as `--role io,vendor`.
 
 With `MEDIAGATE_BUILD_ID` its workers are a version of the worker deployment `MEDIAGATE_DEPLOYMENT`, and get work once
-that version is promoted or ramped (docs/runbooks/deploys.md).
+that version is promoted or ramped (docs/runbooks/worker-versions.md).
 
 SIGTERM or SIGINT drains: nothing new is taken, running activities may finish within `MEDIAGATE_SHUTDOWN_GRACE`
 seconds; a second signal quits at once. A fatal error of any worker ends the process with a non-zero code.

@@ -24,7 +24,7 @@ NOT_DRAINED = 3
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Versions of the workers (docs/runbooks/deploys.md): which there are, which one uploads go to, which may be "
+    help="Versions of the workers (docs/runbooks/worker-versions.md): which there are, which one uploads go to, which may be "
     "stopped.\n\nOf the deployment MEDIAGATE_DEPLOYMENT. Workers without MEDIAGATE_BUILD_ID are not among them.",
 )
 
@@ -43,7 +43,7 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json({"deployment": name, "versions": [version.facts() for version in found]})
     elif not found:
-        print_line(f"No versioned worker has run in the deployment {name}: see docs/runbooks/deploys.md.")
+        print_line(f"No versioned worker has run in the deployment {name}: see docs/runbooks/worker-versions.md.")
     else:
         rows = [(one.build_id, _status(one), _when(one.since), _when(one.created)) for one in found]
         print_table(["build id", "status", "since", "first seen"], rows)
@@ -82,7 +82,7 @@ def promote(
     """Make a version the current one: new runs go to it, and those that wait go on with it. Also the way back.
 
     Waits until its workers serve every task queue; exit code 1, and nothing is changed, if they do not. Going back to
-    an older version: read docs/runbooks/deploys.md first.
+    an older version: read docs/runbooks/worker-versions.md first.
 
     Examples:
 

@@ -271,7 +271,7 @@ class Settings(BaseSettings):
         None, description="host:port where the worker serves /metrics; not for the public"
     )
 
-    # Worker versions (docs/runbooks/deploys.md)
+    # Worker versions (docs/runbooks/worker-versions.md)
     deployment: str = Field(
         "mediagate", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", description="worker deployment of this gate's workers"
     )
