@@ -24,8 +24,8 @@ NOT_DRAINED = 3
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Versions of the workers (docs/runbooks/worker-versions.md): which there are, which one uploads go to, which may be "
-    "stopped.\n\nOf the deployment MEDIAGATE_DEPLOYMENT. Workers without MEDIAGATE_BUILD_ID are not among them.",
+    help="Versions of the workers (docs/runbooks/worker-versions.md): which there are, which one uploads go to, which "
+    "may be stopped.\n\nOf the deployment MEDIAGATE_DEPLOYMENT. Workers without MEDIAGATE_BUILD_ID are not among them.",
 )
 
 BuildId = Annotated[str | None, typer.Argument(help="Build id; default: that of this installation.")]
