@@ -4,7 +4,8 @@ With `MEDIAGATE_BUILD_ID` its workers are a version of the worker deployment `ME
 that version is promoted or ramped (docs/runbooks/worker-versions.md).
 
 SIGTERM or SIGINT drains: nothing new is taken, running activities may finish within `MEDIAGATE_SHUTDOWN_GRACE`
-seconds; a second signal quits at once. A fatal error of any worker ends the process with a non-zero code.
+seconds; a second signal quits at once. A fatal error of any worker ends the process with a non-zero code, and so does
+an event loop that stands still for a minute: its metrics port would answer all the same.
 """
 
 import argparse
@@ -12,8 +13,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -25,18 +25,12 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities._border import Border
 from activities.deps import Deps
+from activities.opening import open_deps
 from activities.registry import build_activities
-from activities.sources import SourceCache
-from activities.storage_usage import telling_of_disks
-from db.flag_feed import open_flags
 from db.log_sink import DatabaseSink
-from db.session import Database
 from mediagate import builds, temporal, tracing, wiring
-from mediagate.access.delivery import DeliverySigner
 from mediagate.errors import MediagateError, WorkflowsUnavailable
-from mediagate.imaging import MemoryBudget
-from mediagate.imaging.pool import PicturePool
-from mediagate.processes import leave
+from mediagate.processes import ended_if_stuck, leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from workflows import schedules
@@ -80,48 +74,8 @@ WORKFLOW_TASKS = 20
 """More only queue behind one another: workflow code shares one interpreter."""
 DRAIN_MARGIN = 2.0
 """Seconds beyond the grace in which what was cut off may still be reported."""
-
-
-@asynccontextmanager
-async def open_deps(settings: Settings, client: Client, *, prefix: str = DEFAULT_PREFIX) -> AsyncIterator[Deps]:
-    """The outside world of the activities, closed at the end of the block."""
-    async with AsyncExitStack() as stack:
-        db = Database(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
-        stack.push_async_callback(db.close)
-        await stack.enter_async_context(telling_of_disks(db, settings))
-        stores = wiring.open_stores(settings)
-        store = wiring.routed(stores, db.placement)
-        stack.callback(store.close)
-        import_sources = wiring.open_import_sources(settings)
-        for source in import_sources.values():
-            stack.callback(source.close)
-        url, environment = settings.database_url.get_secret_value(), settings.environment
-        flags = await stack.enter_async_context(open_flags(db, url, environment=environment))
-        vendors = await stack.enter_async_context(wiring.open_vendors(settings))
-        purger = await stack.enter_async_context(wiring.open_purger(settings))
-        if vault := wiring.open_vault(settings):
-            stack.callback(vault.store.close)
-        budget = MemoryBudget(settings.memory_budget or _quarter_of_ram())
-        pictures = PicturePool(settings.cpu_slots, budget, time_limit=settings.picture_time_limit)
-        stack.callback(pictures.close)
-        cache = settings.cache_dir or settings.state_dir / "cache" / "sources"
-        yield Deps(
-            settings=settings,
-            db=db,
-            store=store,
-            stores=stores,
-            sources=SourceCache(cache, store, max_bytes=settings.cache_bytes),
-            vendors=vendors,
-            mailer=wiring.open_mailer(settings),
-            flows=Flows(client, prefix=prefix),
-            pictures=pictures,
-            signer=DeliverySigner(settings.delivery_secrets),
-            purger=purger,
-            scanner=wiring.open_scanner(settings),
-            vault=vault,
-            flags=flags,
-            import_sources=import_sources,
-        )
+STUCK = 60.0
+"""Seconds without a move of the event loop after which a process is beyond help: nothing in it may block so long."""
 
 
 def build_workers(
@@ -203,7 +157,7 @@ async def run(settings: Settings, roles: Sequence[Role], traces: TracerProvider 
     except (RuntimeError, WorkflowsUnavailable) as error:
         log.error("worker.not_started", reason=str(error), cause=str(error.__cause__ or ""))
         return 1
-    async with open_deps(settings, client) as deps:
+    async with ended_if_stuck(STUCK), open_deps(settings, client) as deps:
         try:
             if Role.CPU in roles:
                 await _try_classifier(deps)
@@ -258,10 +212,6 @@ def _stop_or_quit(stop: asyncio.Event, number: int) -> None:
     if stop.is_set():
         os._exit(128 + number)
     stop.set()
-
-
-def _quarter_of_ram() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
 def _roles(given: str) -> tuple[Role, ...]:

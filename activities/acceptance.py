@@ -11,7 +11,6 @@ from mediagate.media.content_types import REGISTERED, registered
 from mediagate.media.values import Limits, Status
 
 if TYPE_CHECKING:  # SQLAlchemy: not for what only imports workflows
-    from db.repositories.media import MediaRepository
     from db.session import Transaction
     from db.tables import Library, Media
 
@@ -72,11 +71,12 @@ async def spend(tx: Transaction, library: Library, limits: Limits, size: int) ->
         )
 
 
-async def accept(media_rows: MediaRepository, media: Media, *, sha256: str, size: int, master: str) -> None:
+async def accept(tx: Transaction, media: Media, *, sha256: str, size: int, master: str) -> None:
     """The moment from which nothing may be lost."""
+    from db.committed import once_committed
     from db.tables import now
 
-    await media_rows.move(media, Status.ACCEPTED)
+    await tx.media.move(media, Status.ACCEPTED)
     media.sha256, media.bytes, media.master_key, media.accepted_at = sha256, size, master, now()
-    await media_rows.record(media.id, "accepted", "accepted", {"sha256": sha256, "bytes": size})
-    metrics.UPLOADS_ACCEPTED.add()
+    await tx.media.record(media.id, "accepted", "accepted", {"sha256": sha256, "bytes": size})
+    once_committed(tx.session, metrics.UPLOADS_ACCEPTED.add)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mediagate import metrics
@@ -20,12 +21,14 @@ async def in_banks(tx: Transaction, media: Media, library: Library, phash: int |
 
     The event id is the same each time. `phash`: as `mediagate.imaging.hashing`.
     """
+    from db.committed import once_committed
     from mediagate.moderation.banks import Hit, event_of
 
     recorded = await tx.banks.hit(media, await tx.banks.agreeing(library.id, sha256=media.sha256 or "", phash=phash))
     for one in recorded:
         if one.new:
-            metrics.BANK_HITS.add(kind=one.entry.kind.value, polarity=one.bank.polarity.value)
+            hit = partial(metrics.BANK_HITS.add, kind=one.entry.kind.value, polarity=one.bank.polarity.value)
+            once_committed(tx.session, hit)
         if one.newly_held:
             await _tell_of_flood(tx, media, library, one)
     hits = [

@@ -171,7 +171,7 @@ class ImportItems:
             await tx.session.flush()
             facts = {"filename": brought.filename, "bytes": brought.size, "imported_from": item.key}
             await tx.media.record(media.id, "created", "created", facts)
-            await accept(tx.media, media, sha256=brought.sha256, size=brought.size, master=master)
+            await accept(tx, media, sha256=brought.sha256, size=brought.size, master=master)
             current.state, current.reason, current.detail = ImportItemState.UNDER_WAY, "", ""
             current.updated_at = _now()
         return media

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_SUMMED_UP = frozenset({"upload_failed", "moderation_result"})
+"""What the summary of an import tells of all its files; nobody wants a mail for each of thousands."""
+
 
 class Notifying:
     """Notifications, last of all."""
@@ -101,8 +104,10 @@ class Notifying:
             "detail": job.detail,
             "tracking_id": job.tracking_id,
         }
+        imported = media.batch_id and await tx.imports.find(media.batch_id)
         what = f"{job.kind}:{job.occasion}" if job.occasion else job.kind
-        note = await self._write(tx, media, f"{job.media_id}:{what}", job.kind, facts)
+        by_mail = not (imported and job.kind in _SUMMED_UP)
+        note = await self._write(tx, media, f"{job.media_id}:{what}", job.kind, facts, by_mail=by_mail)
         await tx.media.record(media.id, f"notified:{what}", "notified", {"kind": job.kind})
         return note
 
@@ -124,7 +129,9 @@ class Notifying:
         }
         return await self._write(tx, media, f"{media.batch_id}:batch_summary", "batch_summary", facts)
 
-    async def _write(self, tx: Transaction, media: Media, key: str, kind: str, facts: dict[str, str]) -> Notification:
+    async def _write(
+        self, tx: Transaction, media: Media, key: str, kind: str, facts: dict[str, str], *, by_mail: bool = True
+    ) -> Notification:
         from db.tables import Notification
         from mediagate.notify.render import MailKind, render
 
@@ -138,5 +145,6 @@ class Notifying:
                 subject=subject,
                 body=body,
                 tracking_id=media.tracking_id,
+                by_mail=by_mail,
             )
         )

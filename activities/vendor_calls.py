@@ -87,12 +87,17 @@ class VendorCall:
         return answer
 
     async def succeeded(self, tx: Transaction, *, cost_micros: int = 0) -> None:
-        """Report and count an answer; last in its transaction. While all is well the breaker is only read."""
+        """Report and count an answer. While all is well the breaker is only read."""
+        from db.committed import once_committed  # SQLAlchemy: not for what only imports a workflow
+
         health = await tx.vendors.health(self._vendor)
         if breaker.succeeded(health.breaker, self._turn) != health.breaker:
             health = await tx.vendors.health(self._vendor, lock=True)
             self._keep(health, breaker.succeeded(health.breaker, self._turn))
         await tx.vendors.count(self._vendor, self._library_id, calls=1, cost_micros=cost_micros)
+        once_committed(tx.session, lambda: self._count_answer(cost_micros))
+
+    def _count_answer(self, cost_micros: int) -> None:
         _count(self._vendor, "answered")
         metrics.VENDOR_COST.add(cost_micros, vendor=self._vendor)
 

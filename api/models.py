@@ -245,6 +245,7 @@ class NotificationRead(BaseModel):
     body: str
     tracking_id: str
     created_at: datetime
+    by_mail: bool
     mailed_at: datetime | None
     mail_error: str
 

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from cli.output import print_error, turn_colour_off
-from mediagate.errors import MediagateError
+from mediagate.errors import InvalidRequest, MediagateError
 from mediagate.processes import leave
 
 
@@ -25,12 +25,14 @@ class Mount:
     module: str
     attribute: str
     help: str
+    local: bool = False
+    """It needs the packages of the local stack, which a production install leaves out."""
 
 
 MOUNTS = {
-    "dev": Mount("cli.dev", "dev", "Run the whole local stack."),
-    "demo": Mount("cli.demo", "demo", "Send files through the whole system and show what became of them."),
-    "doctor": Mount("cli.doctor", "doctor", "Check this machine and the running stack."),
+    "dev": Mount("cli.dev", "dev", "Run the whole local stack.", local=True),
+    "demo": Mount("cli.demo", "demo", "Send files through the whole system and show what became of them.", local=True),
+    "doctor": Mount("cli.doctor", "doctor", "Check this machine and the running stack.", local=True),
     "setup": Mount("cli.setup", "setup", "Make a deployment ready: schema, bucket, library, API key."),
     "db": Mount("cli.db", "app", "Migrations, backup, restore and reset of the database."),
     "backup": Mount("cli.recovery", "app", "Database and objects together: back up, verify, restore a deployment."),
@@ -73,6 +75,11 @@ class LazyGroup(TyperGroup):
         mount = MOUNTS[cmd_name]
         if self.listing:
             return TyperCommand(cmd_name, help=mount.help)
+        if mount.local and not importlib.util.find_spec("aiosmtpd"):
+            raise InvalidRequest(
+                f"`mediagate {cmd_name}` needs the local stack, which this install leaves out. In a checkout: "
+                "`uv sync --group stack`. `mediagate preflight` and `mediagate validate URL` check a deployment."
+            )
         target = getattr(importlib.import_module(mount.module), mount.attribute)
         if isinstance(target, typer.Typer):
             command: Any = get_group(target)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from db.committed import run_actions
 from db.repositories.access import AccessRepository
 from db.repositories.audit import AuditRepository
 from db.repositories.banks import BankRepository
@@ -201,8 +202,10 @@ class Database:
         began = time.monotonic()
         self._count(1)
         try:
-            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-                yield Transaction(session)
+            async with AsyncSession(self._engine, expire_on_commit=False) as session:
+                async with session.begin():
+                    yield Transaction(session)
+                run_actions(session)
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
             metrics.DATABASE_FAILURES.add()
             raise DatabaseUnavailable(retry_after=2) from error

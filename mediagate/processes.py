@@ -1,9 +1,12 @@
 """How our processes end."""
 
+import asyncio
+import faulthandler
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import NoReturn
 
 
@@ -20,3 +23,23 @@ def leave(code: int) -> NoReturn:
         logging.shutdown()
         os._exit(code)
     sys.exit(code)
+
+
+@asynccontextmanager
+async def ended_if_stuck(seconds: float) -> AsyncIterator[None]:
+    """End the process if its event loop stands still for so long meanwhile, with the stack of every thread on stderr.
+
+    The exit code is 1, and whoever supervises the process starts another. There is one such watch in a process.
+    """
+
+    async def show_life() -> None:
+        while True:
+            faulthandler.dump_traceback_later(seconds, exit=True)
+            await asyncio.sleep(seconds / 4)
+
+    showing = asyncio.create_task(show_life())
+    try:
+        yield
+    finally:
+        showing.cancel()
+        faulthandler.cancel_dump_traceback_later()

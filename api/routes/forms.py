@@ -134,7 +134,7 @@ async def _take_one(gate: Gate, library: Library, row: Media | CallerError, rece
         await gate.store.put(master, received.path, content_type=media.content_type, sha256=received.sha256)
         async with gate.db.transaction() as tx:
             media = await tx.media.get(media.id, lock=True)
-            await accept(tx.media, media, sha256=received.sha256, size=received.size, master=master)
+            await accept(tx, media, sha256=received.sha256, size=received.size, master=master)
     if media.started_at is None:
         await start_or_owe(gate.db, gate.flows, gate.settings, media, library)
     return media

@@ -131,7 +131,7 @@ async def _seal(gate: Gate, library: Library, media_id: UUID, body: UploadComple
             raise HashMismatch("The SHA-256 is not the one that was announced.")
         master = keys.master(library.slug, str(media_id))
         await _copy_checked(gate, media, body, master)
-        await accept(tx.media, media, sha256=body.file_hash, size=body.file_size, master=master)
+        await accept(tx, media, sha256=body.file_hash, size=body.file_size, master=master)
     with contextlib.suppress(StorageUnavailable):  # filing deletes it again
         await gate.store.delete(keys.staging(str(media_id)))
     return media

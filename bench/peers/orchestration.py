@@ -23,6 +23,7 @@ from activities.deps import Deps
 from activities.filing import Filing
 from activities.moderation import Moderation
 from activities.notifying import Notifying
+from activities.opening import open_deps
 from activities.projecting import Projecting
 from activities.rendering import Rendering
 from activities.verifying import Verifying
@@ -32,7 +33,6 @@ from mediagate.moderation.findings import VendorEvent
 from mediagate.processes import leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
-from worker import open_deps
 from workflows.client import Flows
 from workflows.messages import DecisionInput, FileInput, MediaRef, NotifyInput, SubmitInput, UploadInput
 from workflows.names import Role

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from db.repositories.notifications import OWED
 from db.tables import InboxEvent, InboxState, Library, Media, Notification, VendorHealth, now
 from mediagate.media.values import Status
 
@@ -43,8 +44,7 @@ class CensusRepository:
 
     async def unmailed(self) -> Waiting:
         """Notifications that owe a mail."""
-        owed = (col(Notification.mailed_at).is_(None), col(Notification.mail_error) == text("''"))
-        return await self._waiting(select(col(Notification.created_at).label("at")).where(*owed))
+        return await self._waiting(select(col(Notification.created_at).label("at")).where(*OWED))
 
     async def standing(self, status: Status) -> Waiting:
         """Items with this status, all libraries together; their time is that of their last change."""

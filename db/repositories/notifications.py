@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from db.committed import once_committed
 from db.tables import Notification, now
 from mediagate import metrics
 
@@ -25,7 +27,8 @@ class Claim(StrEnum):
     ENDED = "ended"
 
 
-_OWED = (col(Notification.mailed_at).is_(None), col(Notification.mail_error) == "")
+OWED = (col(Notification.mailed_at).is_(None), col(Notification.mail_error) == text("''"), col(Notification.by_mail))
+"""Whose mail is to be sent; the words of their index."""
 
 
 def _free() -> ColumnElement[bool]:
@@ -42,7 +45,7 @@ class NotificationRepository:
         """Store a notification, once for each key; the one that stands comes back."""
         put = insert(Notification).values(notification.model_dump()).on_conflict_do_nothing(index_elements=["key"])
         if fresh := (await self._session.scalars(put.returning(Notification))).one_or_none():
-            metrics.NOTIFICATIONS.add(kind=notification.kind)
+            once_committed(self._session, partial(metrics.NOTIFICATIONS.add, kind=fresh.kind))
             return fresh
         query = select(Notification).where(col(Notification.key) == notification.key)
         return (await self._session.scalars(query)).one()
@@ -51,13 +54,13 @@ class NotificationRepository:
         """Take up the mail of a notification, unless it is ended or another took it up a short while ago."""
         claimed = (
             update(Notification)
-            .where(col(Notification.id) == notification_id, *_OWED, _free())
+            .where(col(Notification.id) == notification_id, *OWED, _free())
             .values(mail_claimed_at=now())
             .returning(col(Notification.id))
         )
         if (await self._session.execute(claimed)).scalar() is not None:
             return Claim.OURS
-        owed = select(col(Notification.id)).where(col(Notification.id) == notification_id, *_OWED)
+        owed = select(col(Notification.id)).where(col(Notification.id) == notification_id, *OWED)
         return Claim.ANOTHERS if (await self._session.execute(owed)).scalar() is not None else Claim.ENDED
 
     async def end_mail(self, notification_id: UUID, *, sent: bool, error: str = "") -> None:
@@ -69,7 +72,7 @@ class NotificationRepository:
         """Those whose mail did not go out, oldest first."""
         query = (
             select(Notification)
-            .where(*_OWED, _free(), col(Notification.created_at) < before)
+            .where(*OWED, _free(), col(Notification.created_at) < before)
             .order_by(col(Notification.created_at))
             .limit(limit)
         )

@@ -157,7 +157,7 @@ class MediaEvent(SQLModel, table=True):
 
 
 class Notification(SQLModel, table=True):
-    """What admins are told in the application; while `mailed_at` is empty it owes a mail.
+    """What admins are told in the application; while `mailed_at` is empty it owes a mail, if it goes `by_mail`.
 
     `mail_claimed_at` says that somebody is about to send it, so that two steps that end together send one.
     """
@@ -173,6 +173,8 @@ class Notification(SQLModel, table=True):
     body: str = Field(sa_type=Text)
     tracking_id: str = ""
     created_at: datetime = created_column()
+    by_mail: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    """False: it stands in the application only, as of a file of an import, whose summary tells of all."""
     mail_claimed_at: datetime | None = time_column()
     mailed_at: datetime | None = time_column()
     mail_error: str = Field(default="", sa_type=Text)
@@ -180,6 +182,10 @@ class Notification(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_notification_page", "library_id", text("created_at DESC"), text("id DESC")),
-        Index("ix_notification_unmailed", "created_at", postgresql_where=text("mailed_at IS NULL AND mail_error = ''")),
+        Index(
+            "ix_notification_unmailed",
+            "created_at",
+            postgresql_where=text("mailed_at IS NULL AND mail_error = '' AND by_mail"),
+        ),
         Index("ix_notification_media", "media_id"),
     )

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from api.app import create_app
 from db.tables import Media
 from mediagate import __version__
-from mediagate.errors import VendorUnavailable
+from mediagate.errors import SchemaBehind, VendorUnavailable
 from mediagate.media.values import Status
 from tests.api.serving import PREFIX, assert_problem, routes
 from tests.world import VENDOR, World, picture
@@ -244,6 +245,23 @@ class TestSurface:
         away = {part: check for part, check in deep.json()["checks"].items() if check != "ok"}
         assert set(away) == {f"vendor:{VENDOR}", *(f"worker:{role}" for role in Role)}
         assert away["worker:cpu"].startswith("No worker serves this task queue")
+
+    @pytest.mark.parametrize(("revision", "said"), [("9999", "ok"), ("0001", SchemaBehind().message)])
+    async def test_deep_health_takes_a_newer_schema_and_no_older_one(
+        self, quiet_world: World, revision: str, said: str
+    ) -> None:
+        """After a rollback the release before runs on the schema of the one after it."""
+        async with quiet_world.db.transaction() as tx:
+            present = (await tx.session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+        move = text("UPDATE alembic_version SET version_num = :revision")
+        try:
+            async with quiet_world.db.transaction() as tx:
+                await tx.session.execute(move, {"revision": revision})
+            deep = await quiet_world.http.get("/health/deep")
+        finally:
+            async with quiet_world.db.transaction() as tx:
+                await tx.session.execute(move, {"revision": present})
+        assert deep.json()["checks"]["schema"] == said
 
     async def test_openapi_lists_every_route(self, quiet_world: World) -> None:
         document = (await quiet_world.http.get("/openapi.json")).json()
