@@ -19,7 +19,8 @@ from mediagate.moderation.policy_runs import (
     left_alone,
     total,
 )
-from workflows.messages import PolicyRunInput
+from workflows.policy_run_client import order_policy_run, start_policy_run
+from workflows.policy_run_messages import PolicyRunInput
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -104,7 +105,7 @@ async def start_run(db: Database, flows: Flows, library: Library, number: int, j
                 created_by=job.actor,
             )
         )
-    await flows.start_policy_run(job)
+    await start_policy_run(flows, job)
     return run
 
 
@@ -146,10 +147,11 @@ async def undo_run(
                 created_by=by,
             )
         )
-    await flows.start_policy_run(
+    await start_policy_run(
+        flows,
         PolicyRunInput(
             run_id=str(undo.id), library=library.slug, mode=RunMode.UNDO, undoes=str(run.id), actor=by, review=review
-        )
+        ),
     )
     return undo
 
@@ -172,7 +174,7 @@ async def order_run(db: Database, flows: Flows, library: Library, run_id: UUID, 
             f"{stored.version} is {stored.mode.value} by now; only the live policy is applied. Cancel the run."
         )
     try:
-        await flows.order_policy_run(str(run_id), order, by)
+        await order_policy_run(flows, str(run_id), order, by)
     except NotFound as error:
         if order != "cancel":
             raise Conflict("The run has not been started, or has ended just now.") from error

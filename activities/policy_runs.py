@@ -15,7 +15,7 @@ from mediagate.media.values import Status, Verdict
 from mediagate.moderation.policy import Decision, Policy, Reason, decide
 from mediagate.moderation.policy_runs import ENDED, Comparison, ItemState, compared, left_alone, total
 from mediagate.moderation.remoderation import PERSON
-from workflows.messages import (
+from workflows.policy_run_messages import (
     ItemOutcome,
     PreviewInput,
     PreviewResult,

@@ -14,7 +14,7 @@ from mediagate.errors import NotFound, ObjectMissing
 from mediagate.media.renditions import Build, ImagePolicy, public_specs
 from mediagate.media.values import ImageFormat, Status, Variant, VariantFile, VariantSpec, WatermarkSpec
 from mediagate.storage import keys
-from workflows.messages import RenditionInput, RenditionResult, StaleInput, StalePage
+from workflows.rendition_messages import RenditionInput, RenditionResult, StaleInput, StalePage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

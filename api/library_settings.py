@@ -15,7 +15,8 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from api.deps import Caller, Gate
-from api.models import LibrarySettings, storable
+from api.library_models import LibrarySettings
+from api.models import storable
 from db.tables import Library
 from mediagate.errors import InvalidRequest, NotFound, ObjectMissing
 from mediagate.media.renditions import ImagePolicy

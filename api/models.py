@@ -4,16 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from mediagate.evidence.bundle import Opening
 from mediagate.media.fingerprints import Form
-from mediagate.media.renditions import ImagePolicy
-from mediagate.media.retention import Retention
-from mediagate.media.values import Limits, Status, VariantName, Verdict, WatermarkSpec
-from mediagate.text.findings import FoundLink, TextFinding
-from mediagate.text.normalise import MOST_CHARACTERS
-from mediagate.text.policy import LANGUAGE_TAG, TextPolicy
+from mediagate.media.values import Status, Verdict
+from mediagate.text.policy import LANGUAGE_TAG
 from mediagate.text.tags import normalised_tag, normalised_tags
 
 MAX_CAPTION = 2000
@@ -287,143 +282,6 @@ class DecisionStands(BaseModel):
     policy_version: str
     decided_by: str
     reasons: list[dict[str, Any]]
-
-
-class LibrarySettings(BaseModel):
-    """What holds for a library: its own settings, and the defaults where it has none."""
-
-    watermark: WatermarkSpec
-    images: ImagePolicy
-    limits: Limits
-    text: TextPolicy
-    retention: Retention
-
-
-class LibrarySettingsPatch(BaseModel):
-    """A JSON merge patch (RFC 7396): what is named changes, null brings a default back."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    watermark: dict[str, Any] | None = Field(None, description="keys of `WatermarkSpec`")
-    images: dict[str, Any] | None = Field(None, description="keys of `ImagePolicy`")
-    limits: dict[str, Any] | None = Field(None, description="keys of `LimitOverrides`")
-    text: dict[str, Any] | None = Field(None, description="keys of `TextPolicy`")
-    retention: dict[str, Any] | None = Field(None, description="keys of `Retention`: days")
-
-
-class PreviewCreate(BaseModel):
-    """Show a watermark on a picture."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    watermark: dict[str, Any] | None = Field(None, description="a `WatermarkSpec`; by default the library's")
-    media_id: UUID | None = Field(None, description="an item of the library; by default a neutral picture")
-    variant: VariantName = VariantName.ORIGINAL
-
-
-class TextCheck(BaseModel):
-    """A text to be looked at."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: Annotated[Text, Field(max_length=MOST_CHARACTERS)]
-    kind: Literal["caption", "title", "comment"] = "comment"
-    language: LanguageTag = ""
-
-
-class TextChecked(BaseModel):
-    """What a library's rules say of a text. Places are characters of the text as it was sent."""
-
-    verdict: Verdict
-    reasons: list[dict[str, Any]]
-    policy_version: str
-    scores: dict[str, float] = Field(description="the highest by category")
-    findings: list[TextFinding]
-    links: list[FoundLink]
-    language: str = Field(description="declared or detected; empty: the text does not tell")
-    redacted: str = Field(description="the text with [mail], [phone], … in place of personal data")
-
-
-class EvidenceRead(BaseModel):
-    """The record of one restriction's evidence; `mediagate.evidence.chain` says what `hash` is made of."""
-
-    id: UUID
-    seq: int
-    media_id: UUID
-    library_id: UUID
-    round: int
-    verdict: Verdict
-    reason: str
-    object_key: str
-    object_version: str
-    size: int = Field(description="bytes of what is sealed")
-    sha256: str = Field(description="of what is sealed")
-    sealed_sha256: str = Field(description="of the sealed object")
-    key_id: str
-    sealed_at: datetime
-    retain_until: datetime
-    prev_hash: str
-    hash: str
-    legal_hold: bool = False
-
-
-class EvidencePage(BaseModel):
-    """A page of records, newest first."""
-
-    items: list[EvidenceRead]
-    next_cursor: str | None
-
-
-Why = Annotated[Text, Field(min_length=1, max_length=2000, pattern=r"\S", description="why; it is kept")]
-
-
-class EvidenceOpen(BaseModel):
-    """Open evidence."""
-
-    reason: Why
-    what: Opening = Field(Opening.BUNDLE, description="bundle: the tar archive; record: only the JSON record in it")
-
-
-class EvidenceAccessRead(BaseModel):
-    """Who opened it, when and why."""
-
-    id: UUID
-    seq: int
-    evidence_id: UUID
-    what: Opening
-    actor: str
-    via: str
-    reason: str
-    tracking_id: str
-    at: datetime
-    prev_hash: str
-    hash: str
-
-
-class EvidenceAccessPage(BaseModel):
-    """A page of accesses, newest first."""
-
-    items: list[EvidenceAccessRead]
-    next_cursor: str | None
-
-
-class HoldChange(BaseModel):
-    """Put an item on legal hold, or release it."""
-
-    reason: Why
-
-
-class HoldRead(BaseModel):
-    """A legal hold; released if `released_at` is set."""
-
-    id: UUID
-    media_id: UUID
-    reason: str
-    placed_by: str
-    placed_at: datetime
-    released_by: str
-    release_reason: str
-    released_at: datetime | None
 
 
 class WebhookStored(BaseModel):

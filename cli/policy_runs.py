@@ -19,7 +19,7 @@ from db.tables import LibraryPolicy, PolicyRun
 from mediagate.moderation.policy_runs import MOST_DRY_RUN, MOST_LAST, MOST_RUN_AT_ONCE, Comparison, RunMode
 from mediagate.settings import Settings
 from workflows.client import Flows
-from workflows.messages import PolicyRunInput
+from workflows.policy_run_messages import PolicyRunInput
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from cli.runs.access import operations
 from db.session import Database
 from mediagate.settings import Settings
 from workflows.client import Flows
-from workflows.messages import RebuildInput, RebuildResult, StaleInput
+from workflows.rendition_client import start_rebuild
+from workflows.rendition_messages import RebuildInput, RebuildResult, StaleInput
 
 LOOK_EVERY = 0.5
 LISTED = 20
@@ -104,7 +105,7 @@ def _find(library: str) -> tuple[int, list[str]]:
 
 async def _rebuild(job: RebuildInput, *, detach: bool, quiet: bool) -> RebuildResult | None:
     flows = Flows((await operations()).client)
-    handle = await flows.rebuild(job)
+    handle = await start_rebuild(flows, job)
     if detach:
         return None
     end = asyncio.create_task(handle.result())

@@ -5,7 +5,7 @@ and leave the rest to the sweep.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,6 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
-    WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -33,28 +32,12 @@ from mediagate.media.values import Status
 from mediagate.moderation.findings import VendorEvent
 from mediagate.moderation.lanes import Lane
 from workflows import names, policies
-from workflows.messages import (
-    AbortRequest,
-    DecisionResult,
-    HumanDecision,
-    PolicyRunInput,
-    PolicyRunProgress,
-    RebuildInput,
-    RebuildResult,
-    RemoderateInput,
-    RenditionInput,
-    RunOrder,
-    TakedownInput,
-    UploadInput,
-)
+from workflows.messages import AbortRequest, DecisionResult, HumanDecision, RemoderateInput, TakedownInput, UploadInput
 
 UPLOAD_WORKFLOW = "UploadWorkflow"
-RENDITION_WORKFLOW = "RenditionWorkflow"
-REBUILD_WORKFLOW = "RebuildWorkflow"
 SWEEP_WORKFLOW = "SweepWorkflow"
 TAKEDOWN_WORKFLOW = "TakedownWorkflow"
 REMODERATION_WORKFLOW = "RemoderationWorkflow"
-POLICY_RUN_WORKFLOW = "PolicyRunWorkflow"
 
 _REUSE = {False: WorkflowIDReusePolicy.REJECT_DUPLICATE, True: WorkflowIDReusePolicy.ALLOW_DUPLICATE}
 _CONFLICT = {False: WorkflowIDConflictPolicy.USE_EXISTING, True: WorkflowIDConflictPolicy.TERMINATE_EXISTING}
@@ -94,51 +77,13 @@ class Flows:
                     id_conflict_policy=_CONFLICT[anew],
                     search_attributes=TypedSearchAttributes(attributes),
                     priority=policies.priority_of(upload.lane, upload.library),
-                    static_summary=_plain(f"{upload.filename} in {upload.library}"),
-                    static_details=f"[Media {upload.media_id}]({link}), tracking id {_plain(upload.tracking_id)}",
+                    static_summary=plain(f"{upload.filename} in {upload.library}"),
+                    static_details=f"[Media {upload.media_id}]({link}), tracking id {plain(upload.tracking_id)}",
                     rpc_timeout=policies.START_RPC,
                 )
         except WorkflowAlreadyStartedError:
             return None
         return handle.first_execution_run_id or handle.result_run_id
-
-    async def start_renditions(self, media_id: str, library: str) -> None:
-        """Have the pictures made that an approved item's library wants of it; while that runs, asking again does
-        nothing.
-
-        Raises:
-            WorkflowsUnavailable: the service did not answer in time.
-        """
-        with bounded():
-            await self.client.start_workflow(
-                RENDITION_WORKFLOW,
-                RenditionInput(media_id=media_id, library=library),
-                id=names.renditions_id(media_id),
-                task_queue=names.task_queue(self.prefix, names.Role.FLOW),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary="further pictures of an approved item",
-                priority=policies.priority_of(Lane.BULK, library),
-                rpc_timeout=policies.START_RPC,
-            )
-
-    async def rebuild(self, job: RebuildInput) -> WorkflowHandle[Any, RebuildResult]:
-        """Make a library's stale pictures anew; joins the rebuild that runs already, if one does.
-
-        Raises:
-            WorkflowsUnavailable: the service did not answer in time.
-        """
-        with bounded():
-            return await self.client.start_workflow(
-                REBUILD_WORKFLOW,
-                job,
-                id=names.rebuild_id(job.library),
-                task_queue=names.task_queue(self.prefix, names.Role.FLOW),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                result_type=RebuildResult,
-                static_summary=f"rebuild stale pictures of {job.library}",
-                priority=policies.priority_of(Lane.BULK, job.library),
-                rpc_timeout=policies.START_RPC,
-            )
 
     async def signal_moderation(self, media_id: str, event: VendorEvent) -> bool:
         """Hand a vendor's event to the run; False if there is no open run of that id.
@@ -169,45 +114,10 @@ class Flows:
                 task_queue=names.task_queue(self.prefix, names.Role.FLOW),
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 search_attributes=TypedSearchAttributes([SearchAttributePair(names.LIBRARY, job.library)]),
-                static_summary=_plain(f"decide anew: {job.cause}"),
+                static_summary=plain(f"decide anew: {job.cause}"),
                 priority=policies.priority_of(Lane.SLOW, job.library),
                 rpc_timeout=policies.START_RPC,
             )
-
-    async def start_policy_run(self, job: PolicyRunInput) -> None:
-        """Start the run whose row is there; once whatever happens.
-
-        Raises:
-            WorkflowsUnavailable: the service did not answer in time; the start may or may not have happened.
-        """
-        with suppress(WorkflowAlreadyStartedError), bounded():
-            await self.client.start_workflow(
-                POLICY_RUN_WORKFLOW,
-                job,
-                id=names.policy_run_id(job.run_id),
-                task_queue=names.task_queue(self.prefix, names.Role.FLOW),
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                search_attributes=TypedSearchAttributes([SearchAttributePair(names.LIBRARY, job.library)]),
-                static_summary=_plain(f"{job.mode.value} of a policy in {job.library}, by {job.actor}"),
-                priority=policies.priority_of(Lane.BULK, job.library),
-                rpc_timeout=policies.START_RPC,
-            )
-
-    async def order_policy_run(self, run_id: str, order: str, actor: str) -> PolicyRunProgress:
-        """`confirm`, `pause`, `resume` or `cancel` a run.
-
-        Raises:
-            Conflict: the run is not at a point where that is possible.
-            NotFound: it has ended, or was never started.
-            WorkflowsUnavailable: no answer in time; look at the run again.
-        """
-        handle = self.client.get_workflow_handle(names.policy_run_id(run_id))
-        with answered(), bounded(about_a_run=True):
-            progress: PolicyRunProgress = await handle.execute_update(
-                order, RunOrder(actor=actor), result_type=PolicyRunProgress, rpc_timeout=policies.UPDATE_RPC
-            )
-            return progress
 
     async def decide(self, media_id: str, decision: HumanDecision) -> DecisionResult:
         """A person's verdict. Raises Conflict if no review is open, NotFound without a run, WorkflowsUnavailable."""
@@ -237,7 +147,7 @@ class Flows:
             task_queue=names.task_queue(self.prefix, names.Role.FLOW),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             search_attributes=TypedSearchAttributes([SearchAttributePair(names.LIBRARY, takedown.library)]),
-            static_summary=_plain(f"take down: {takedown.reason}, by {takedown.actor}"),
+            static_summary=plain(f"take down: {takedown.reason}, by {takedown.actor}"),
         )
         with answered(), bounded():
             decision: DecisionResult = await self.client.execute_update_with_start_workflow(
@@ -325,7 +235,7 @@ def _no_such_run(error: RPCError) -> bool:
     return error.status is RPCStatusCode.NOT_FOUND and "NamespaceNotFoundFailure" not in kinds
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text for the Web UI, which renders Markdown: one line, at most 180 characters, nothing that formats or links."""
     safe = "".join(c if c.isprintable() and c not in "`*_[]()<>|\\#~" else " " for c in text)
     return " ".join(safe.split())[:180]

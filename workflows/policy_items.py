@@ -14,7 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from mediagate.media.values import Verdict
     from mediagate.moderation.policy_runs import ItemState
     from workflows import names, reporting
-    from workflows.messages import ItemOutcome, RemoderateInput, RunItem, SettleReview
+    from workflows.messages import RemoderateInput, SettleReview
+    from workflows.policy_run_messages import ItemOutcome, RunItem
     from workflows.remoderation import RemoderationWorkflow
 
 SINCE = "decided since by somebody else"

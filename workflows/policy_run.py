@@ -11,7 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.policy_runs import PolicyRuns
     from mediagate.moderation.policy_runs import ENDED, WORKING, ItemState, RunMode, RunState
     from workflows import names, policies, reporting
-    from workflows.messages import (
+    from workflows.policy_items import decide_anew
+    from workflows.policy_run_messages import (
         ItemOutcome,
         PolicyRunInput,
         PolicyRunProgress,
@@ -22,7 +23,6 @@ with workflow.unsafe.imports_passed_through():
         RunOrder,
         RunRecord,
     )
-    from workflows.policy_items import decide_anew
 
 
 @workflow.defn

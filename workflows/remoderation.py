@@ -25,9 +25,9 @@ with workflow.unsafe.imports_passed_through():
         PurgeInput,
         RemoderateInput,
         RemoderateResult,
-        RenditionInput,
         SettleReview,
     )
+    from workflows.rendition_messages import RenditionInput
     from workflows.renditions import RenditionWorkflow
 
 

@@ -8,7 +8,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.renditions import Renditions
     from workflows import policies
-    from workflows.messages import RebuildInput, RebuildResult, RenditionInput, RenditionResult, StaleInput
+    from workflows.rendition_messages import RebuildInput, RebuildResult, RenditionInput, RenditionResult, StaleInput
 
 
 @workflow.defn

@@ -30,11 +30,11 @@ with workflow.unsafe.imports_passed_through():
         HumanDecision,
         MediaRef,
         NotifyInput,
-        RenditionInput,
         StepResult,
         UploadInput,
         UploadResult,
     )
+    from workflows.rendition_messages import RenditionInput
     from workflows.renditions import RenditionWorkflow
     from workflows.vendor_exchange import VendorExchange
 

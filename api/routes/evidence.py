@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from activities.evidence_access import open_evidence, place_hold, release_hold
 from api.deps import Admin, Caller, EvidenceReader, Gate, GateDep, library_for, media_for
-from api.models import (
+from api.evidence_models import (
     EvidenceAccessPage,
     EvidenceAccessRead,
     EvidenceOpen,

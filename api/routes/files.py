@@ -17,6 +17,7 @@ from mediagate.errors import NotFound, ObjectMissing, WorkflowsUnavailable
 from mediagate.flags import Switch
 from mediagate.media.lifecycle import UNDER_MODERATION
 from mediagate.media.values import Status, VariantFile, VariantName
+from workflows.rendition_client import start_renditions
 
 router = APIRouter(tags=["files"])
 
@@ -107,7 +108,7 @@ async def _find(gate: Gate, media_id: UUID, name: str, library: str, purpose: Pu
     if file in owed_renditions(media, owner, rows) and (variant := stand_in(file, rows)):
         if gate.flags.on(Switch.RENDITIONS, str(media_id), library=owner.slug):
             with suppress(WorkflowsUnavailable):  # whoever asks next starts it
-                await gate.flows.start_renditions(str(media_id), owner.slug)
+                await start_renditions(gate.flows, str(media_id), owner.slug)
         return _Found(media, owner, variant.key, variant.sha256, f"image/{variant.format}")
     raise NotFound("There is no such picture of this item.")
 

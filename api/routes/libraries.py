@@ -10,8 +10,8 @@ from fastapi.responses import Response
 
 from activities.rendering import MAX_WATERMARK_BYTES
 from api.deps import Admin, Caller, Gate, GateDep, Reader, library_for, media_for
+from api.library_models import LibrarySettings, LibrarySettingsPatch, PreviewCreate
 from api.library_settings import changing, owns_image, patched, settings_of, wanted_watermark
-from api.models import LibrarySettings, LibrarySettingsPatch, PreviewCreate
 from api.routes.files import SANDBOX
 from db.tables import Library
 from mediagate.errors import Conflict, InvalidRequest, NotFound, ObjectMissing

@@ -14,8 +14,8 @@ from api.policy_models import RunCreate, RunItemPage, RunItemRead, RunPage, RunR
 from db.tables import Library, LibraryPolicy, PolicyRun
 from mediagate.errors import NotFound
 from mediagate.moderation.policy_runs import ItemState
-from workflows.messages import PolicyRunInput
 from workflows.names import policy_run_id
+from workflows.policy_run_messages import PolicyRunInput
 
 # Comes before that of `api.routes.policies`, whose `/{number}` its paths would be taken for.
 router = APIRouter(prefix="/libraries/{slug}/policies", tags=["policies"])

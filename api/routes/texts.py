@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 
 from api.deps import GateDep, Reader, library_for
-from api.models import TextCheck, TextChecked
+from api.library_models import TextCheck, TextChecked
 from mediagate.flags import Switch
 from mediagate.media.values import Verdict
 from mediagate.moderation.findings import VendorEvent

@@ -20,7 +20,7 @@ from mediagate.moderation.reliability import Outcome
 from tests.activities.steps import Steps, perform
 from tests.policies import CAREFUL, STRICT, decided, items, run_row, said, standing, stored
 from tests.world import VENDOR, picture
-from workflows.messages import ItemOutcome, PolicyRunProgress, PreviewInput, RunItemsInput, RunRecord
+from workflows.policy_run_messages import ItemOutcome, PolicyRunProgress, PreviewInput, RunItemsInput, RunRecord
 
 
 async def record(steps: Steps, media_id: str, score: float = 0.45, **fields: Any) -> Any:

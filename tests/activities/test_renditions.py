@@ -13,7 +13,8 @@ from mediagate.media.values import Status, Verdict
 from tests.activities.steps import Steps, perform
 from tests.stores import BreakingStore
 from tests.world import picture
-from workflows.messages import FileInput, RenditionInput, RenditionResult, StaleInput
+from workflows.messages import FileInput
+from workflows.rendition_messages import RenditionInput, RenditionResult, StaleInput
 
 UPLOADED = {"original", "medium", "thumb"}
 SMALL = {"responsive": [320], "siblings": ["webp", "avif"]}

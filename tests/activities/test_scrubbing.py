@@ -19,7 +19,7 @@ from mediagate.media.values import Status, Verdict
 from tests.activities.steps import Steps, perform
 from tests.stores import CountingStore, LayeredStore
 from tests.world import World, picture
-from workflows.messages import RenditionInput
+from workflows.rendition_messages import RenditionInput
 from workflows.storage_messages import ScrubCounts, ScrubEnd, ScrubInput, ScrubPhase
 
 JUNK = b"something else entirely"

@@ -22,8 +22,8 @@ from mediagate.settings import Settings
 from tests.policies import CAREFUL, STRICT, decided, run_row, stored
 from tests.workflows import runs
 from tests.world import World
-from workflows.messages import PolicyRunInput
 from workflows.names import policy_run_id
+from workflows.policy_run_messages import PolicyRunInput
 
 Run = Callable[..., Awaitable[str]]
 

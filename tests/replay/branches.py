@@ -27,7 +27,7 @@ from tests.replay import import_branches
 from tests.workflows import runs
 from tests.world import VENDOR, World, picture
 from workflows import store_client
-from workflows.messages import AbortRequest, HumanDecision, PolicyRunInput, RebuildInput, SweepInput
+from workflows.messages import AbortRequest, HumanDecision, SweepInput
 from workflows.names import (
     Role,
     policy_run_id,
@@ -38,6 +38,10 @@ from workflows.names import (
     takedown_id,
     trash_id,
 )
+from workflows.policy_run_client import order_policy_run
+from workflows.policy_run_messages import PolicyRunInput
+from workflows.rendition_client import start_rebuild, start_renditions
+from workflows.rendition_messages import RebuildInput
 from workflows.storage_client import start_retention, start_scrub, start_trash
 from workflows.storage_messages import RetentionInput, ScrubInput, TrashInput
 from workflows.store_messages import StoreAct, StoreMoveInput
@@ -248,7 +252,7 @@ async def policy_applied(world: World) -> str:
     gone, *_ = [await filed(world, scores={"nudity": score}) for score in (0.45, 0.45, 0.25)]
     run = await _previewed(world, STRICT)
     await runs.take_down(world, str(gone))
-    await world.flows.order_policy_run(run, "confirm", "bob")
+    await order_policy_run(world.flows, run, "confirm", "bob")
     return policy_run_id(run)
 
 
@@ -276,10 +280,10 @@ async def policy_cancelled(world: World) -> str:
     """Paused, resumed and cancelled between two items."""
     media = [await filed(world, scores={"nudity": 0.45}) for _ in range(2)]
     run = await _previewed(world, STRICT, per_second=0.01)
-    await world.flows.order_policy_run(run, "confirm", "bob")
+    await order_policy_run(world.flows, run, "confirm", "bob")
     await world.until(str(media[1]), Status.REJECTED)
     for order in ("pause", "resume", "cancel"):
-        await world.flows.order_policy_run(run, order, "bob")
+        await order_policy_run(world.flows, run, order, "bob")
     return policy_run_id(run)
 
 
@@ -311,7 +315,7 @@ async def _undone(world: World) -> UUID:
     """The id of the run that undoes."""
     changed, asked = await filed(world, Verdict.REJECT), await filed(world, scores={"nudity": 0.35})
     run = await _previewed(world, CAREFUL)
-    await world.flows.order_policy_run(run, "confirm", "bob")
+    await order_policy_run(world.flows, run, "confirm", "bob")
     await world.client.get_workflow_handle(policy_run_id(run)).result()
     await world.until(str(asked), Status.IN_REVIEW)
     await world.until(str(changed), Status.APPROVED)
@@ -325,7 +329,7 @@ async def renditions(world: World) -> str:
     """Further pictures of an item, asked for after its approval."""
     await world.configure(images={"siblings": ["webp"]})
     media_id = await runs.to_approved(world)
-    await world.flows.start_renditions(media_id, world.library.slug)
+    await start_renditions(world.flows, media_id, world.library.slug)
     return renditions_id(media_id)
 
 
@@ -340,7 +344,7 @@ async def rebuilt(world: World) -> str:
     for _ in range(2):
         await runs.to_approved(world)
     await world.configure(images={"progressive": True})
-    await world.flows.rebuild(RebuildInput(library=world.library.slug, page=1))
+    await start_rebuild(world.flows, RebuildInput(library=world.library.slug, page=1))
     return rebuild_id(world.library.slug)
 
 

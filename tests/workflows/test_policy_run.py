@@ -19,8 +19,10 @@ from mediagate.storage import keys
 from tests.policies import CAREFUL, STRICT, filed, items, run_row, standing, stored
 from tests.workflows import runs
 from tests.world import World, picture
-from workflows.messages import HumanDecision, PolicyRunInput, PolicyRunProgress, RemoderateInput
+from workflows.messages import HumanDecision, RemoderateInput
 from workflows.names import FAILURE_KIND, policy_run_id, remoderation_id
+from workflows.policy_run_client import order_policy_run
+from workflows.policy_run_messages import PolicyRunInput, PolicyRunProgress
 
 DAY = timedelta(days=1)
 
@@ -329,7 +331,7 @@ class TestOrders:
             await order(world, run, "pause")
         assert (await handle(world, run).query("progress", result_type=PolicyRunProgress)).paused
         assert await status(world, media[1]) is Status.APPROVED
-        assert (await world.flows.order_policy_run(str(run.id), "resume", "bob")).shown is RunState.APPLYING
+        assert (await order_policy_run(world.flows, str(run.id), "resume", "bob")).shown is RunState.APPLYING
         with pytest.raises(Conflict, match="not paused"):
             await order(world, run, "resume")
         assert (await ended(world, run)).applied == 3

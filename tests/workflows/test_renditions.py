@@ -6,8 +6,9 @@ from temporalio.client import Client
 from mediagate.media.values import Status
 from tests.workflows import runs
 from tests.world import World, picture
-from workflows.messages import RebuildInput
 from workflows.names import renditions_id, workflow_id
+from workflows.rendition_client import start_rebuild
+from workflows.rendition_messages import RebuildInput
 
 
 async def published(world: World, seed: int = 0) -> str:
@@ -103,12 +104,12 @@ class TestRebuild:
         ids = [await published(world, seed) for seed in range(3)]
         before = [{v["name"]: v["sha256"] for v in (await world.read(id_))["variants"]} for id_ in ids]
         await world.configure(images={"progressive": True})
-        handle = await world.flows.rebuild(RebuildInput(library=world.library.slug, page=2))
+        handle = await start_rebuild(world.flows, RebuildInput(library=world.library.slug, page=2))
         result = await handle.result()
         assert (result.looked_at, result.rebuilt, result.failed) == (3, 3, ())
         after = [{v["name"]: v["sha256"] for v in (await world.read(id_))["variants"]} for id_ in ids]
         assert all(a[name] != b[name] for a, b in zip(after, before, strict=True) for name in b)
-        again = await (await world.flows.rebuild(RebuildInput(library=world.library.slug))).result()
+        again = await (await start_rebuild(world.flows, RebuildInput(library=world.library.slug))).result()
         assert (again.looked_at, again.rebuilt) == (3, 0)
 
     async def test_an_item_that_cannot_be_rebuilt_keeps_its_pictures_and_is_named(self, world: World) -> None:
@@ -119,6 +120,6 @@ class TestRebuild:
         assert row.sha256
         await world.store.delete(row.master_key)
         world.cached(row.sha256).unlink()
-        result = await (await world.flows.rebuild(RebuildInput(library=world.library.slug))).result()
+        result = await (await start_rebuild(world.flows, RebuildInput(library=world.library.slug))).result()
         assert (result.rebuilt, result.failed) == (0, (media_id,))
         assert await names(world, media_id) == {"original.jpeg", "medium.jpeg", "thumb.jpeg"}
