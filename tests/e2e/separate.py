@@ -87,7 +87,11 @@ class SeparateProcesses(KillableStack):
         def said() -> bool:
             return [line["event"] for line in self.log(name)].count(event) >= times
 
-        await until(said, seconds=START_SECONDS, what=f"{name} says {event}")
+        try:
+            await until(said, seconds=START_SECONDS, what=f"{name} says {event}")
+        except AssertionError as error:
+            error.add_note(f"It ended with {self.processes[name].poll()}, and said last: {self.log(name)[-5:]}")
+            raise
 
     async def stop(self) -> None:
         """Everything, the stores last."""

@@ -111,20 +111,20 @@ class ActivityOperations:
             **self._of(run, activity), reset_heartbeat=True, keep_paused=True, restore_original_options=restore
         )
         with translated(_gone(activity)):
-            await self._client.workflow_service.reset_activity(request, timeout=CALL)
+            await self._client.workflow_service.reset_activity(request, retry=True, timeout=CALL)
 
     async def pause(self, run: Run, activity: Pending, *, reason: str) -> None:
         """Start no further attempt until `unpause`; the present one, if it heartbeats, is asked to stop."""
         request_id = str(uuid5(NAMESPACE_URL, f"pause/{run.run_id}/{activity.activity_id}/{activity.attempt}"))
         request = PauseActivityRequest(**self._of(run, activity), reason=reason, request_id=request_id)
         with translated(_gone(activity)):
-            await self._client.workflow_service.pause_activity(request, timeout=CALL)
+            await self._client.workflow_service.pause_activity(request, retry=True, timeout=CALL)
 
     async def unpause(self, run: Run, activity: Pending) -> None:
         """Go on, with attempt 1. What is not paused stays as it is."""
         request = UnpauseActivityRequest(**self._of(run, activity), reset_attempts=True)
         with translated(_gone(activity)):
-            await self._client.workflow_service.unpause_activity(request, timeout=CALL)
+            await self._client.workflow_service.unpause_activity(request, retry=True, timeout=CALL)
 
     async def change(self, run: Run, activity: Pending, changes: Changes) -> None:
         """Give it other options, which hold from its next attempt on."""
@@ -132,7 +132,7 @@ class ActivityOperations:
             **self._of(run, activity), activity_options=changes.options(), update_mask=changes.mask()
         )
         with translated(_gone(activity)):
-            await self._client.workflow_service.update_activity_options(request, timeout=CALL)
+            await self._client.workflow_service.update_activity_options(request, retry=True, timeout=CALL)
 
     def _of(self, run: Run, activity: Pending) -> dict[str, Any]:
         return {

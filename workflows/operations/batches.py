@@ -173,7 +173,7 @@ class Batches:
         """One operation. Raises NotFound."""
         request = DescribeBatchOperationRequest(namespace=self._client.namespace, job_id=job_id)
         with translated(f"There is no batch operation {job_id!r}."):
-            answer = await self._client.workflow_service.describe_batch_operation(request, timeout=CALL)
+            answer = await self._client.workflow_service.describe_batch_operation(request, retry=True, timeout=CALL)
         return Batch(
             job_id=answer.job_id,
             act=_act(answer.operation_type),
@@ -191,7 +191,7 @@ class Batches:
         """The newest operations, those at work first."""
         request = ListBatchOperationsRequest(namespace=self._client.namespace, page_size=limit)
         with translated():
-            answer = await self._client.workflow_service.list_batch_operations(request, timeout=CALL)
+            answer = await self._client.workflow_service.list_batch_operations(request, retry=True, timeout=CALL)
         return [await self.describe(info.job_id) for info in answer.operation_info[:limit]]
 
     async def stop(self, job_id: str, *, reason: str) -> None:
@@ -200,7 +200,7 @@ class Batches:
             namespace=self._client.namespace, job_id=job_id, reason=reason, identity=self._client.identity
         )
         with translated(f"There is no batch operation {job_id!r} at work."):
-            await self._client.workflow_service.stop_batch_operation(request, timeout=CALL)
+            await self._client.workflow_service.stop_batch_operation(request, retry=True, timeout=CALL)
 
 
 def _target(run: Run) -> Execution:

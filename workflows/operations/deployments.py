@@ -120,7 +120,9 @@ class Deployments:
             namespace=self.client.namespace, deployment_version=self._named(build_id), report_task_queue_stats=True
         )
         with translated(f"There is no version {build_id!r}."):
-            answer = await self.client.workflow_service.describe_worker_deployment_version(request, timeout=CALL)
+            answer = await self.client.workflow_service.describe_worker_deployment_version(
+                request, retry=True, timeout=CALL
+            )
         queues = sorted((q.name, _kind(q.type), q.stats.approximate_backlog_count) for q in answer.version_task_queues)
         here = f'TemporalWorkerDeploymentVersion = "{self.name}:{build_id}" AND ExecutionStatus = "Running"'
         served = {name for name, *_ in queues}
@@ -166,7 +168,9 @@ class Deployments:
             allow_no_pollers=force,
         )
         with translated(f"No worker of the version {build_id!r} has run in the deployment {self.name!r}."):
-            answer = await self.client.workflow_service.set_worker_deployment_current_version(request, timeout=ACT)
+            answer = await self.client.workflow_service.set_worker_deployment_current_version(
+                request, retry=True, timeout=ACT
+            )
         await self._routed()
         return answer.previous_deployment_version.build_id or None
 
@@ -185,7 +189,7 @@ class Deployments:
             identity=self.client.identity,
         )
         with translated(f"No worker of the version {build_id!r} has run in the deployment {self.name!r}."):
-            await self.client.workflow_service.set_worker_deployment_ramping_version(request, timeout=ACT)
+            await self.client.workflow_service.set_worker_deployment_ramping_version(request, retry=True, timeout=ACT)
         await self._routed()
 
     async def _routed(self) -> None:
@@ -201,7 +205,9 @@ class Deployments:
         request = DescribeWorkerDeploymentRequest(namespace=self.client.namespace, deployment_name=self.name)
         try:
             with translated("There is no such deployment."):
-                answer = await self.client.workflow_service.describe_worker_deployment(request, timeout=CALL)
+                answer = await self.client.workflow_service.describe_worker_deployment(
+                    request, retry=True, timeout=CALL
+                )
         except NotFound:
             return None
         return answer.worker_deployment_info
