@@ -42,7 +42,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     table = Table(*columns, title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell), overflow="fold") for cell in row))
-    console().print(table)
+    console().print(table if table.row_count else Text(f"{title}: none" if title else "none", style="dim"))
 
 
 def print_line(text: str, *, style: str = "", stderr: bool = False) -> None:

@@ -133,4 +133,4 @@ def _print(results: "list[Result]", failed: "list[Result]") -> None:
     for one in failed:
         print_line(f"{one.says}: {one.advice} See {one.runbook}.", style="red")
     passed = sum(result.result == "ok" for result in results)
-    print_line(f"{passed} checks passed, {len(failed)} failed, {len(results) - passed - len(failed)} were skipped.")
+    print_line(f"{passed} checks passed, {len(failed)} failed, {len(results) - passed - len(failed)} skipped.")
