@@ -30,7 +30,7 @@ from activities.registry import build_activities
 from db.log_sink import DatabaseSink
 from mediagate import builds, temporal, tracing, wiring
 from mediagate.errors import MediagateError, WorkflowsUnavailable
-from mediagate.processes import ended_if_stuck, leave
+from mediagate.processes import collect_rarely, ended_if_stuck, leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from workflows import schedules
@@ -171,6 +171,7 @@ async def run(settings: Settings, roles: Sequence[Role], traces: TracerProvider 
         if version:
             await _say_whether_current(client, version)
         workers = build_workers(client, deps, roles, version=version)
+        collect_rarely()
         runs = [asyncio.create_task(worker.run(), name=worker.task_queue) for worker in workers]
         log.info("worker.started", queues=[worker.task_queue for worker in workers], version=build)
         stopped = asyncio.create_task(stop.wait())

@@ -9,7 +9,7 @@ import uvicorn
 from api.app import create_app
 from api.draining import Drain, DrainingServer
 from db.log_sink import DatabaseSink
-from mediagate.processes import leave
+from mediagate.processes import collect_rarely, leave
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from mediagate.tracing import open_tracing
@@ -33,6 +33,7 @@ def main() -> None:
     traces = open_tracing(settings, process="api")
     app = create_app(settings, traces)
     drain = app.state.front = Drain(app)
+    collect_rarely()
     config = uvicorn.Config(
         drain,
         host=settings.api_host,

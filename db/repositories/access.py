@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -17,6 +17,20 @@ ABANDONED = timedelta(seconds=15)
 
 _REQUEST_KEY = ["api_key_id", "key", "route"]
 
+# What every request asks is built once: building it takes longer than Postgres takes to answer.
+_VALID_KEY = select(ApiKey).where(
+    col(ApiKey.prefix) == bindparam("of_prefix"),
+    col(ApiKey.revoked_at).is_(None),
+    or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > bindparam("at")),
+)
+_OF_SLUG = select(Library).where(col(Library.slug) == bindparam("of_slug"))
+_RESERVED = insert(IdempotentRequest.__table__)  # type: ignore[attr-defined]
+_RESERVE = _RESERVED.on_conflict_do_update(
+    index_elements=_REQUEST_KEY,
+    set_={name: _RESERVED.excluded[name] for name in ("fingerprint", "created_at")},
+    where=and_(col(IdempotentRequest.status).is_(None), col(IdempotentRequest.created_at) < bindparam("abandoned")),
+).returning(col(IdempotentRequest.key))
+
 
 class AccessRepository:
     """Libraries, API keys, idempotent requests."""
@@ -26,8 +40,8 @@ class AccessRepository:
 
     async def library(self, slug: str, *, lock: bool = False) -> Library | None:
         """The library of that slug; `lock`: nobody else changes it before the commit, but items may be added to it."""
-        query = select(Library).where(col(Library.slug) == slug)
-        return (await self._session.scalars(query.with_for_update(key_share=True) if lock else query)).one_or_none()
+        query = _OF_SLUG.with_for_update(key_share=True) if lock else _OF_SLUG
+        return (await self._session.scalars(query, {"of_slug": slug})).one_or_none()
 
     async def ensure_library(self, slug: str, *, name: str, settings: dict[str, Any]) -> Library:
         """The library of that slug, made if it does not exist."""
@@ -43,12 +57,7 @@ class AccessRepository:
 
     async def valid_key(self, prefix: str) -> ApiKey | None:
         """The key of that prefix, unless it is revoked or expired."""
-        query = select(ApiKey).where(
-            col(ApiKey.prefix) == prefix,
-            col(ApiKey.revoked_at).is_(None),
-            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now()),
-        )
-        return (await self._session.scalars(query)).one_or_none()
+        return (await self._session.scalars(_VALID_KEY, {"of_prefix": prefix, "at": now()})).one_or_none()
 
     async def spend(self, library_id: UUID, day: date, *, size: int, files: int | None, bytes_: int | None) -> bool:
         """Count an upload of `size` bytes for the day; False, and not counted, if one of the day's quotas is over.
@@ -68,11 +77,8 @@ class AccessRepository:
 
         One that was abandoned is taken over, by one of those who come for it.
         """
-        reserved = insert(IdempotentRequest).values(request.model_dump())
-        abandoned = and_(col(IdempotentRequest.status).is_(None), col(IdempotentRequest.created_at) < now() - ABANDONED)
-        taken = {name: reserved.excluded[name] for name in ("fingerprint", "created_at")}
-        reserve = reserved.on_conflict_do_update(index_elements=_REQUEST_KEY, set_=taken, where=abandoned)
-        if (await self._session.execute(reserve.returning(col(IdempotentRequest.key)))).scalar() is not None:
+        reserve = request.model_dump() | {"abandoned": now() - ABANDONED}
+        if (await self._session.execute(_RESERVE, reserve)).scalar() is not None:
             return None
         return (await self._session.scalars(select(IdempotentRequest).where(*self._same(request)))).one()
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, tuple_, update
+from sqlalchemy import bindparam, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -22,6 +22,17 @@ _VARIANT = insert(MediaVariant.__table__)  # type: ignore[attr-defined]
 _VARIANT = _VARIANT.on_conflict_do_update(
     index_elements=_VARIANT_KEY,
     set_={name: _VARIANT.excluded[name] for name in MediaVariant.model_fields if name not in _VARIANT_KEY},
+)
+_WITH_LIBRARY = (
+    select(Media, Library)
+    .join(Library, col(Library.id) == col(Media.library_id))
+    .where(col(Media.id) == bindparam("of_media"))
+)
+_WITH_LIBRARY_LOCKED = _WITH_LIBRARY.with_for_update(of=Media).execution_options(populate_existing=True)
+_VARIANTS = (
+    select(MediaVariant)
+    .where(col(MediaVariant.media_id) == bindparam("of_media"))
+    .order_by(col(MediaVariant.bytes).desc())
 )
 
 
@@ -53,10 +64,8 @@ class MediaRepository:
 
     async def with_library(self, media_id: UUID, *, lock: bool = False) -> tuple[Media, Library]:
         """The item, with `lock` as above, and its library. Raises NotFound."""
-        query = select(Media, Library).join(Library, col(Library.id) == col(Media.library_id))
-        if lock:
-            query = query.with_for_update(of=Media).execution_options(populate_existing=True)
-        row = (await self._session.execute(query.where(col(Media.id) == media_id))).one_or_none()
+        query = _WITH_LIBRARY_LOCKED if lock else _WITH_LIBRARY
+        row = (await self._session.execute(query, {"of_media": media_id})).one_or_none()
         if row is None:
             raise NotFound("There is no media item with this id.")
         return row[0], row[1]
@@ -98,8 +107,7 @@ class MediaRepository:
 
     async def variants(self, media_id: UUID) -> Sequence[MediaVariant]:
         """The manifest, largest first."""
-        query = select(MediaVariant).where(col(MediaVariant.media_id) == media_id)
-        return (await self._session.scalars(query.order_by(col(MediaVariant.bytes).desc()))).all()
+        return (await self._session.scalars(_VARIANTS, {"of_media": media_id})).all()
 
     async def variant(self, media_id: UUID, file: VariantFile) -> MediaVariant | None:
         """One line of the manifest."""
