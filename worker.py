@@ -36,6 +36,7 @@ from mediagate.telemetry import configure_logging
 from workflows import schedules
 from workflows.batch_import import BatchImportWorkflow
 from workflows.client import Flows
+from workflows.digest import DigestWorkflow
 from workflows.names import DEFAULT_PREFIX, Role, task_queue, vendor_queue
 from workflows.operations.deployments import Deployments
 from workflows.policy_run import PolicyRunWorkflow
@@ -47,6 +48,7 @@ from workflows.store_move import StoreMoveWorkflow
 from workflows.sweep import SweepWorkflow
 from workflows.takedown import TakedownWorkflow
 from workflows.upload import UploadWorkflow
+from workflows.vendor_health import VendorHealthWorkflow
 
 log = structlog.get_logger()
 
@@ -66,6 +68,8 @@ WORKFLOWS = (
     RetentionWorkflow,
     TrashWorkflow,
     StoreMoveWorkflow,
+    DigestWorkflow,
+    VendorHealthWorkflow,
 )
 
 VENDOR_SLOTS = 8

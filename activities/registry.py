@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from activities.deps import Deps
+from activities.digesting import Digesting
 from activities.evidence import Evidence
 from activities.filing import Filing
 from activities.importing import Importing
@@ -20,6 +21,7 @@ from activities.scrub_repair import ScrubRepair
 from activities.scrubbing import Scrubbing
 from activities.store_moving import StoreMoving
 from activities.sweeping import Sweeping
+from activities.vendor_checks import VendorChecks
 from activities.verifying import Verifying
 from workflows.names import Role
 
@@ -65,7 +67,12 @@ def build_activities(deps: Deps) -> Mapping[Role, list[Callable[..., Any]]]:
             stores.place_library,
             stores.mirror_page,
             stores.clear_page,
+            Digesting(deps).write_digest,
         ],
         Role.CPU: [rendering.verify_and_render, renditions.build_renditions, ScrubRepair(deps).rebuild_pictures],
-        Role.VENDOR: [moderation.submit_for_moderation, moderation.poll_vendor],
+        Role.VENDOR: [
+            moderation.submit_for_moderation,
+            moderation.poll_vendor,
+            VendorChecks(deps).check_vendors,
+        ],
     }

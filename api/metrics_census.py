@@ -129,6 +129,7 @@ class Census(Collector):
             }
             failed, letters = await census.standing(Status.FAILED), await census.dead_letters()
             breakers = {row.vendor: SHOWN[row.breaker.state] for row in await census.breakers()}
+            checks = {vendor: check.failures for vendor, check in (await tx.checks.all()).items()}
             for patrol in self._patrols:
                 await patrol.step(tx)
         samples = [Sample(metrics.UPLOADS_FAILED, failed.size), Sample(metrics.DEAD_LETTERS, letters)]
@@ -140,6 +141,7 @@ class Census(Collector):
             samples.append(Sample(metrics.MODERATION_QUEUE_OLDEST, waiting.oldest, (queue,)))
         names = gate.settings.vendor_names
         samples += [Sample(metrics.VENDOR_BREAKER, breakers.get(vendor, 0), (vendor,)) for vendor in names]
+        samples += [Sample(metrics.VENDOR_CHECKS, checks.get(vendor, 0), (vendor,)) for vendor in names]
         for patrol in self._patrols:
             chain = (patrol.chain.value,)
             samples.append(Sample(metrics.CHAIN_RECORDS, patrol.records, chain))

@@ -44,6 +44,7 @@ MOUNTS = {
     "stores": Mount("cli.stores", "app", "Object stores: list, check, and move libraries between them."),
     "storage": Mount("cli.storage", "app", "What is stored: statistics, scrubs with repair, retention and trash."),
     "schedules": Mount("cli.schedules", "app", "What runs by itself: list, trigger, pause."),
+    "report": Mount("cli.report", "report", "What happened and how fast: uploads, times, vendors, what waits."),
     "variants": Mount("cli.variants", "app", "Find and rebuild pictures that a change of settings made stale."),
     "evidence": Mount("cli.evidence", "app", "Sealed evidence: list, open, verify, hold, and rotate its keys."),
     "vendors": Mount("cli.vendors", "app", "Moderation vendors: circuit breakers, calls and costs."),

@@ -22,11 +22,12 @@ T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="What runs by itself: the sweep every minute, scrub and retention every night. Workers make the schedules when"
-    " they start, by MEDIAGATE_SCRUB and MEDIAGATE_NIGHTLY_HOUR.",
+    help="What runs by itself: the sweep every minute, checks of vendors every five, scrub and retention every night,"
+    " the digest every morning. Workers make the schedules when they start, by MEDIAGATE_SCRUB, MEDIAGATE_NIGHTLY_HOUR,"
+    " MEDIAGATE_DIGEST, MEDIAGATE_DIGEST_HOUR and MEDIAGATE_VENDOR_HEALTH_EVERY.",
 )
 
-Name = Annotated[str, typer.Argument(help="sweep, scrub or retention.")]
+Name = Annotated[str, typer.Argument(help="sweep, scrub, retention, digest or vendor-health.")]
 Reason = Annotated[str, typer.Option(help="Kept with the schedule and on record.")]
 
 

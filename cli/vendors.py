@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from getpass import getuser
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +18,7 @@ from mediagate import wiring
 from mediagate.errors import NotFound
 from mediagate.settings import Settings
 from mediagate.vendors.breaker import BreakerState
+from mediagate.vendors.checks import CheckOutcome
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ def list_(as_json: Json = False) -> None:
         print_json(found)
     else:
         print_table(
-            ["", "vendor", "kind", "state", "until", "calls", "failed", "cached", "cost today"],
+            ["", "vendor", "kind", "state", "until", "last check (UTC)", "calls", "failed", "cached", "cost today"],
             [_row(one) for one in found],
         )
     raise typer.Exit(1 if any(one["state"] == BreakerState.OPEN for one in found) else 0)
@@ -65,8 +66,9 @@ def show(name: Name, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    facts = {**found, **{f"{when} {key}": value for when in SPANS for key, value in found[when].items()}}
-    print_table(["", ""], [(key.replace("_", " "), value) for key, value in facts.items() if key not in SPANS])
+    nested = (*SPANS, "check")
+    facts = {**found, **{f"{of} {key}": value for of in nested for key, value in found[of].items()}}
+    print_table(["", ""], [(key.replace("_", " "), value) for key, value in facts.items() if key not in nested])
 
 
 @app.command()
@@ -130,6 +132,7 @@ async def _states(db: Database, settings: Settings) -> list[dict[str, Any]]:
                 "name": name,
                 "kind": settings.kind_of(name),
                 **(await tx.vendors.health(name)).model_dump(mode="json", exclude={"vendor", "turn"}),
+                "check": (await tx.checks.of(name)).model_dump(mode="json", exclude={"vendor"}),
                 "calls_per_second": settings.vendor(name).calls_per_second,
                 **{span: counted[name]._asdict() for span, counted in spans.items()},
                 "capabilities": vendors[name].capabilities.model_dump(mode="json"),
@@ -183,7 +186,17 @@ def _row(one: dict[str, Any]) -> tuple[object, ...]:
     state, today = BreakerState(one["state"]), one["today"]
     until = f"{one['held_by']} closes it" if one["held_by"] else one["until"] or ""
     counted = (today["calls"], today["failures"], today["cached"])
-    return (mark(MARKS[state]), one["name"], one["kind"], state, until, *counted, _dollars(today["cost_micros"]))
+    cost = _dollars(today["cost_micros"])
+    return (mark(MARKS[state]), one["name"], one["kind"], state, until, _checked(one["check"]), *counted, cost)
+
+
+def _checked(check: dict[str, Any]) -> str:
+    """What the last check brought, and when."""
+    if not check["at"]:
+        return "never"
+    outcome = CheckOutcome(check["outcome"])
+    times = f" ({check['failures']} in a row)" if outcome is CheckOutcome.FAILS else ""
+    return f"{outcome.value.replace('_', ' ')}{times}, {datetime.fromisoformat(check['at']):%m-%d %H:%M}"
 
 
 def _dollars(micros: int) -> str:

@@ -18,6 +18,7 @@ from db.repositories.audit import AuditRepository
 from db.repositories.banks import BankRepository
 from db.repositories.census import CensusRepository
 from db.repositories.chains import ChainRepository
+from db.repositories.checks import CheckRepository
 from db.repositories.decisions import DecisionRepository
 from db.repositories.evidence import EvidenceRepository
 from db.repositories.fingerprints import FingerprintRepository
@@ -29,6 +30,7 @@ from db.repositories.media import MediaRepository
 from db.repositories.notifications import NotificationRepository
 from db.repositories.placements import PlacementRepository
 from db.repositories.policies import PolicyRepository
+from db.repositories.reports import ReportRepository
 from db.repositories.scrubs import ScrubRepository
 from db.repositories.storage import StorageRepository
 from db.repositories.trash import TrashRepository
@@ -96,6 +98,16 @@ class Transaction:
     def vendors(self) -> VendorRepository:
         """Submissions, circuit breakers, kept results, usage."""
         return VendorRepository(self.session)
+
+    @cached_property
+    def checks(self) -> CheckRepository:
+        """What checks of vendors brought."""
+        return CheckRepository(self.session)
+
+    @cached_property
+    def reports(self) -> ReportRepository:
+        """Numbers of a period, by library."""
+        return ReportRepository(self.session)
 
     @cached_property
     def evidence(self) -> EvidenceRepository:

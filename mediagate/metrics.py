@@ -89,6 +89,10 @@ VENDOR_COST = Counter(
 VENDOR_BREAKER = Gauge(
     "vendor_breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open", {"vendor": ()}, Home.API
 )
+VENDOR_CHECKS = Gauge(
+    "vendor_failed_checks", "Checks in a row in which a vendor did not answer, also while nobody uploads",
+    {"vendor": ()}, Home.API,
+)  # fmt: skip
 DECISIONS = Counter(
     "mediagate_decisions_total", "Decisions, those that open a review too; `policy`: built in, or a library's own",
     {"verdict": _VERDICTS, "decided_by": DECIDERS, "policy": ("built_in", "own"), "round": ("first", "later")},

@@ -218,6 +218,23 @@ class Settings(BaseSettings):
         0.9, gt=0, le=1, description="share of a disk, or of the store, in use from which admins are told"
     )
 
+    # Reports and checks (docs/runbooks/reports.md)
+    digest: str = Field(
+        "daily",
+        pattern="^(daily|weekly|off)$",
+        description="how often admins are told what happened: of the day before, or on Mondays of the week before",
+    )
+    digest_hour: int = Field(6, ge=0, le=23, description="UTC hour of the digest")
+    sla_seconds: float = Field(
+        300, gt=0, description="objective of reports: from acceptance to a decision that needs no person"
+    )
+    vendor_health_every: float = Field(
+        300, ge=0, description="between two checks whether each vendor answers; 0: there are none"
+    )
+    vendor_health_failures: int = Field(
+        3, ge=1, description="failed checks in a row after which admins are told of a vendor's outage"
+    )
+
     # Malware scan (docs/runbooks/malware.md)
     clamd: str | None = Field(None, description="host:port of clamd; every upload is scanned (INSTREAM)")
     clamd_fail_closed: bool = Field(True, description="while clamd is away uploads wait; false: they go on unscanned")

@@ -106,6 +106,8 @@ VERDICT = SearchAttributeKey.for_keyword("Verdict")
 FAILURE_KIND = SearchAttributeKey.for_keyword("FailureKind")
 REVIEW_DUE_AT = SearchAttributeKey.for_datetime("ReviewDueAt")
 BATCH_ID = SearchAttributeKey.for_keyword("BatchId")
+PLANNED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+"""The service's own, of runs that a schedule starts."""
 
 SEARCH_ATTRIBUTES = (MEDIA_STAGE, LIBRARY, VERDICT, FAILURE_KIND, REVIEW_DUE_AT, BATCH_ID)
 """Registered by the local stack and by a deploy; a worker refuses nothing if they are missing, the server does."""

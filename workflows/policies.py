@@ -143,6 +143,13 @@ RETENTION = Step(
         priority=Priority(priority_key=5),
     ),
 )
+DIGEST = Step(  # tomorrow another one comes
+    Role.IO,
+    ActivityConfig(
+        start_to_close_timeout=minutes(5), schedule_to_close_timeout=timedelta(hours=6), retry_policy=UNTIL_IT_WORKS
+    ),
+)
+VENDOR_CHECK = Step(Role.VENDOR, ActivityConfig(start_to_close_timeout=minutes(1), retry_policy=UNTIL_IT_WORKS))
 PROJECTION = LocalActivityConfig(  # short idempotent writes; beyond 10 s of back-off a timer takes over
     start_to_close_timeout=seconds(10), retry_policy=UNTIL_IT_WORKS, local_retry_threshold=seconds(10)
 )

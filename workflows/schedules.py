@@ -31,13 +31,14 @@ from mediagate.settings import Settings
 from workflows import names, policies
 from workflows.client import SWEEP_WORKFLOW, Flows, bounded
 from workflows.messages import SweepInput
+from workflows.report_messages import CheckInput, DigestInput
 from workflows.storage_client import RETENTION_WORKFLOW, SCRUB_WORKFLOW
 from workflows.storage_messages import RetentionInput, ScrubInput
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A schedule. `every`: an interval; else `hour`: UTC, each night. `what`: for people."""
+    """A schedule. `every`: an interval; else `hour`: UTC, each day, or each `monday`. `what`: for people."""
 
     name: str
     workflow: str
@@ -45,6 +46,7 @@ class Plan:
     what: str
     every: timedelta | None = None
     hour: int = 0
+    monday: bool = False
     jitter: timedelta = timedelta(0)
     catch_up: timedelta = field(default=timedelta(minutes=1))
 
@@ -54,7 +56,9 @@ class Plan:
         if self.every:
             spec.intervals = [ScheduleIntervalSpec(every=self.every)]
         else:
-            spec.calendars = [ScheduleCalendarSpec(hour=[ScheduleRange(self.hour)], comment=self.what)]
+            days = [ScheduleRange(1)] if self.monday else [ScheduleRange(0, 6)]
+            hour = [ScheduleRange(self.hour)]
+            spec.calendars = [ScheduleCalendarSpec(hour=hour, day_of_week=days, comment=self.what)]
         action = ScheduleActionStartWorkflow(
             self.workflow,
             self.job,
@@ -66,6 +70,11 @@ class Plan:
         return Schedule(action=action, spec=spec, policy=policy)
 
 
+DIGEST_WORKFLOW = "DigestWorkflow"
+VENDOR_HEALTH_WORKFLOW = "VendorHealthWorkflow"
+
+OPTIONAL = ("scrub", "digest", "vendor-health")
+"""Those that a deployment may do without."""
 SPREAD = timedelta(minutes=20)
 _A_NIGHT = timedelta(hours=6)
 
@@ -98,7 +107,24 @@ def plans(settings: Settings) -> Sequence[Plan]:
         jitter=SPREAD,
         catch_up=_A_NIGHT,
     )
-    return (sweep_plan(), *(() if settings.scrub == "off" else (nightly,)), retention)
+    scrubs = () if settings.scrub == "off" else (nightly,)
+    return (sweep_plan(), *scrubs, retention, *_digests(settings), *_checks(settings))
+
+
+def _digests(settings: Settings) -> Sequence[Plan]:
+    if settings.digest == "off":
+        return ()
+    weekly = settings.digest == "weekly"
+    what = f"tells admins what happened in the {'week' if weekly else 'day'} before"
+    job, hour = DigestInput(weekly=weekly), settings.digest_hour
+    return (Plan("digest", DIGEST_WORKFLOW, job, what, hour=hour, monday=weekly, catch_up=_A_NIGHT),)
+
+
+def _checks(settings: Settings) -> Sequence[Plan]:
+    if not settings.vendor_health_every:
+        return ()
+    every, what = timedelta(seconds=settings.vendor_health_every), "asks every vendor whether it answers"
+    return (Plan("vendor-health", VENDOR_HEALTH_WORKFLOW, CheckInput(), what, every=every),)
 
 
 @dataclass(frozen=True)
@@ -176,15 +202,16 @@ async def ensure(flows: Flows, wanted: Sequence[Plan]) -> None:
 
 
 async def ensure_all(flows: Flows, settings: Settings) -> None:
-    """As `ensure`, of all; a scrub that is switched off has no schedule any more.
+    """As `ensure`, of all; what is switched off has no schedule any more.
 
     Raises:
         WorkflowsUnavailable: the service did not answer in time.
     """
-    await ensure(flows, plans(settings))
-    if settings.scrub == "off":
+    wanted = plans(settings)
+    await ensure(flows, wanted)
+    for name in {*OPTIONAL} - {plan.name for plan in wanted}:
         with bounded():
-            await _drop(handle_of(flows, "scrub"))
+            await _drop(handle_of(flows, name))
 
 
 async def ensure_sweep(flows: Flows, job: SweepInput | None = None, *, every: timedelta = policies.SWEEP_EVERY) -> None:

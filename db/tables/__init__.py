@@ -6,6 +6,7 @@ The schema is built by the migrations alone; a test holds these classes against 
 from db.tables.access import ApiKey, DailyUse, IdempotentRequest, Library
 from db.tables.audit import AuditRecord
 from db.tables.banks import Bank, BankEntry, BankMatch
+from db.tables.checks import VendorCheck
 from db.tables.columns import now
 from db.tables.evidence import EvidenceAccess, EvidenceRecord, LegalHold
 from db.tables.flags import FeatureFlag, FlagCount
@@ -81,6 +82,7 @@ __all__ = [
     "StorageUsage",
     "StoredKind",
     "TrashedItem",
+    "VendorCheck",
     "VendorHealth",
     "VendorReliability",
     "VendorResult",

@@ -12,6 +12,9 @@ from db.tables.columns import created_column, enum_column, json_column, library_
 from mediagate.media.fingerprints import BAND_BITS, BANDS
 from mediagate.media.values import ImageFormat, Status, VariantFile, VariantName
 
+LOST = "status IN ('failed', 'expired')"
+"""Uploads that came to no decision, as reports count them; a query must spell it like the index."""
+
 
 class Batch(SQLModel, table=True):
     """Files that were sent together and are summed up together."""
@@ -93,6 +96,9 @@ class Media(SQLModel, table=True):
             text("id DESC"),
             postgresql_where=text("category <> ''"),
         ),
+        Index("ix_media_accepted", "accepted_at", postgresql_where=text("accepted_at IS NOT NULL")),
+        Index("ix_media_filed", "filed_at", postgresql_where=text("filed_at IS NOT NULL")),
+        Index("ix_media_lost", "updated_at", postgresql_where=text(LOST)),
     )
 
 

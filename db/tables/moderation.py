@@ -34,7 +34,10 @@ class MediaDecision(SQLModel, table=True):
     note: str = Field(default="", sa_type=Text)
     created_at: datetime = created_column()
 
-    __table_args__ = (Index("uq_decision_round", "media_id", "round", "final", unique=True),)
+    __table_args__ = (
+        Index("uq_decision_round", "media_id", "round", "final", unique=True),
+        Index("ix_decision_taken", "created_at"),
+    )
 
     @property
     def decision(self) -> Decision:

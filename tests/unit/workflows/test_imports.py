@@ -20,6 +20,8 @@ class TestImports:
             "workflows.retention",
             "workflows.store_move",
             "workflows.batch_import",
+            "workflows.digest",
+            "workflows.vendor_health",
         ],
     )
     def test_a_workflow_file_loads_nothing_heavy(self, module: str) -> None:
