@@ -59,7 +59,8 @@ async def _assert_summed_up(care: Care, rows: ledger.Ledger, row: ledger.Row) ->
         listed = (await mails.get("/messages")).json()
         sent = [one["id"] for one in listed if one["subject"] == note["subject"]]
         bodies = [(await mails.get(f"/messages/{one}/raw")).text for one in sent]
-    assert [f"<{note['id']}@" in body for body in bodies] == [True], "one mail went out"
+    # A worker that dies between the server's answer and its own note of it sends the same message again.
+    assert {f"<{note['id']}@" in body for body in bodies} == {True}
 
 
 async def assert_placed(care: Care, rows: ledger.Ledger) -> int:

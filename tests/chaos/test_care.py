@@ -44,7 +44,7 @@ from tests.chaos.test_storm import SOAK
 from tests.chaos.uploader import Uploader
 from tests.chaos.waits import Waits
 
-OBJECTS = int(os.environ.get("MEDIAGATE_CHAOS_OBJECTS", "140"))
+OBJECTS = int(os.environ.get("MEDIAGATE_CHAOS_OBJECTS", "120"))
 KEPT = 26
 """Items that are there before; four of them are withheld."""
 WITHHELD = 4
