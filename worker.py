@@ -31,6 +31,7 @@ from db.log_sink import DatabaseSink
 from mediagate import builds, temporal, tracing, wiring
 from mediagate.errors import MediagateError, WorkflowsUnavailable
 from mediagate.processes import collect_rarely, ended_if_stuck, leave
+from mediagate.scratch import discard_abandoned
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from workflows import schedules
@@ -249,6 +250,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     traces = tracing.open_tracing(settings, process=process)
+    discard_abandoned()
     code = asyncio.run(run(settings, roles, traces))
     if traces:
         traces.shutdown()

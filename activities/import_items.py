@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +23,7 @@ from mediagate.errors import (
 from mediagate.media.content_types import registered, type_by_name
 from mediagate.media.filenames import clean_filename
 from mediagate.media.imports import BEGINNING, ImportItemState
+from mediagate.scratch import scratch_folder
 from mediagate.storage import keys
 
 if TYPE_CHECKING:  # SQLAlchemy: not for what only imports the workflow
@@ -117,8 +117,8 @@ class ImportItems:
         return media
 
     async def _accept(self, item: ImportItem) -> Media | None:
-        with tempfile.TemporaryDirectory(prefix="mediagate-import-") as folder:
-            brought = await self._bring(item, Path(folder) / "object")
+        with scratch_folder() as folder:
+            brought = await self._bring(item, folder / "object")
             return await self._seal(item, brought)
 
     async def _bring(self, item: ImportItem, path: Path) -> Brought:

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from temporalio import activity
 
@@ -61,7 +60,8 @@ class StoreMoving:
             if placement.beside is None:
                 return StoreBegun(source=placement.home, stage=StoreStage.DONE)
             return StoreBegun(source=placement.beside, stage=StoreStage.HANDING_OVER)
-        await check_apart(self._store(placement.home), self._store(job.store))
+        what = f"{job.library} {placement.home} {job.store}"
+        await check_apart(self._store(placement.home), self._store(job.store), what)
         if job.act is StoreAct.MOVE:
             move = StorePlace(library=job.library, home=placement.home, beside=job.store, actor=job.actor, via=job.via)
             await self._place(move.model_copy(update={"reason": job.reason}))
@@ -195,17 +195,18 @@ async def placed(db: Database, library: str) -> Placement:
         return await tx.placements.of(library)
 
 
-async def check_apart(one: ObjectStore, other: ObjectStore) -> None:
+async def check_apart(one: ObjectStore, other: ObjectStore, what: str) -> None:
     """Try both stores with an object of a few bytes, which is deleted again.
+
+    `what`: makes its key. An attempt after one that died takes the same, so none is left behind.
 
     Raises:
         InvalidRequest: they are one and the same bucket: what a move deletes in the one would be gone in the other.
         StorageUnavailable: one of them does not answer.
     """
-    token = uuid4().hex
-    key = keys.probe(hashlib.sha256(token.encode()).hexdigest())
+    key = keys.probe(hashlib.sha256(what.encode()).hexdigest())
     await other.ready()
-    await one.put(key, token.encode(), content_type="text/plain")
+    await one.put(key, what.encode(), content_type="text/plain")
     try:
         if [stat.key async for stat in other.list(key)]:
             raise InvalidRequest("Both stores are the same bucket under two names.")

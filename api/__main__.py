@@ -10,6 +10,7 @@ from api.app import create_app
 from api.draining import Drain, DrainingServer
 from db.log_sink import DatabaseSink
 from mediagate.processes import collect_rarely, leave
+from mediagate.scratch import discard_abandoned
 from mediagate.settings import Settings
 from mediagate.telemetry import configure_logging
 from mediagate.tracing import open_tracing
@@ -31,6 +32,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     traces = open_tracing(settings, process="api")
+    discard_abandoned()
     app = create_app(settings, traces)
     drain = app.state.front = Drain(app)
     collect_rarely()

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from api.models import UploadTexts
 from mediagate.errors import InvalidRequest, TooManyFiles
+from mediagate.scratch import scratch_folder
 
 CHUNK = 256 * 1024
 MAX_FIELDS = 30
@@ -64,8 +64,8 @@ async def received_form(request: Request, *, max_files: int) -> AsyncIterator[Re
         if not files:
             raise InvalidRequest("The form has no file under the name 'files'.")
         texts = _texts(form)
-        with tempfile.TemporaryDirectory(prefix="mediagate-") as folder:
-            yield ReceivedForm([await asyncio.to_thread(_receive, file, Path(folder)) for file in files], texts)
+        with scratch_folder() as folder:
+            yield ReceivedForm([await asyncio.to_thread(_receive, file, folder) for file in files], texts)
     finally:
         await form.close()
 

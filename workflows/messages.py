@@ -257,7 +257,9 @@ class SweepInput(Value):
     """How old things must be before the sweep looks after them."""
 
     start_after: timedelta = timedelta(seconds=20)
-    mail_after: timedelta = Field(timedelta(minutes=3), description="longer than a run tries by itself")
+    mail_after: timedelta = Field(
+        timedelta(seconds=40), description="longer than a claim: whoever took up a mail has ended it by then, or died"
+    )
     leftover_after: timedelta = Field(
         timedelta(hours=1), description="age of an object in `work/` or `staging/` at which it is compared with its row"
     )

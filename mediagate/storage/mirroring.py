@@ -1,12 +1,11 @@
 """Objects between stores: one at a time, by way of a file, so that memory does not grow with them."""
 
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
-from pathlib import Path
 
 from mediagate.errors import ObjectMissing, StorageUnavailable
 from mediagate.media.values import Value
+from mediagate.scratch import scratch_folder
 from mediagate.storage.store import ObjectStat, ObjectStore
 
 _NO_LIMIT = 1 << 63
@@ -41,8 +40,8 @@ async def transfer(source: ObjectStore, key: str, target: ObjectStore, to: str) 
         StorageUnavailable: a store does not answer.
     """
     content_type = (await source.stat(key)).content_type
-    with tempfile.TemporaryDirectory(prefix="mediagate-") as folder:
-        file = Path(folder) / "object"
+    with scratch_folder() as folder:
+        file = folder / "object"
         sha256 = await source.download(key, file, max_bytes=_NO_LIMIT)
         await target.put(to, file, content_type=content_type, sha256=sha256)
     return sha256

@@ -1,6 +1,7 @@
 """Steps of a move, done twice or too late."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from mediagate.storage import keys
 from mediagate.storage.placement import DEFAULT, Placement
 from tests.activities.steps import perform
 from tests.places import OTHER, Place, open_place
+from tests.stores import BreakingStore
 from workflows.store_messages import StoreBegun, StoreCounts, StorePageInput, StorePlace, StoreStage
 
 
@@ -70,6 +72,15 @@ class TestTwice:
         await place.stores[OTHER].delete(key)
         done = [(await perform(moving.mirror_page, page(place))).done for _ in range(2)]
         assert done == [StoreCounts(looked_at=1, copied=1, copied_bytes=1), StoreCounts(looked_at=1)]
+
+    async def test_a_beginning_that_was_cut_off_leaves_no_probe(self, place: Place) -> None:
+        away = BreakingStore(place.stores[DEFAULT], "delete", StorageUnavailable("away"))
+        deps = replace(place.world.deps, stores={**place.stores, DEFAULT: away})
+        with pytest.raises(StorageUnavailable):
+            await perform(StoreMoving(deps).begin_store_move, place.job())
+        assert [stat.key async for stat in away.list(".mediagate/")] != []
+        await perform(StoreMoving(deps).begin_store_move, place.job())
+        assert [stat.key async for stat in away.list(".mediagate/")] == []
 
 
 class TestTooLate:

@@ -20,9 +20,13 @@ from mediagate.media.lifecycle import DECIDED
 from mediagate.media.values import Status
 from tests.chaos.killable import KillableStack
 from tests.chaos.load import Shipment
+from tests.chaos.waits import Waits
 from workflows.names import workflow_id
 
 Row = dict[str, Any]
+
+OVER = DECIDED | {Status.TRASHED, Status.ERASED}
+"""Of an item of which nothing more is to come."""
 
 RESULTS = frozenset({"moderation_result", "upload_failed"})
 
@@ -37,6 +41,8 @@ MOST_EVENTS = 200
 class Ledger:
     """All rows, as of one moment."""
 
+    libraries: dict[UUID, str]
+    """Slugs."""
     media: dict[UUID, Row]
     variants: list[Row]
     decisions: list[Row]
@@ -54,15 +60,25 @@ class Ledger:
         """The notifications of the outcome."""
         return [row for row in self.notifications if row["kind"] in RESULTS]
 
-    def unsettled(self) -> list[str]:
-        """What is not at its end; empty if nothing is left to wait for."""
-        told = {row["media_id"] for row in self.results if row["mailed_at"]}
-        at_work = [
-            f"{row['filename']} {row['caption']} {row['status']} {row['reason']}"
+    def unsettled(self) -> dict[str, str]:
+        """What is not at its end, and why as far as rows say; empty if nothing is left to wait for.
+
+        Where they do not say, the name is that of a workflow (`Waits.look`).
+        """
+        at_work = {
+            workflow_id(str(key)): "" if row["started_at"] else "its start is owed"
             for key, row in self.accepted.items()
-            if row["status"] not in DECIDED or key not in told
-        ]
-        return at_work + [f"event {row['event_id']} {row['state']}" for row in self.inbox if row["state"] == "stored"]
+            if row["status"] not in OVER
+        }
+        told = {row["media_id"] for row in self.results}
+        untold = {key for key, row in self.accepted.items() if row["status"] in OVER} - told
+        mails = {
+            f"mail {row['kind']} of {row['media_id'] or row['key']}": "claimed" if row["mail_claimed_at"] else "owed"
+            for row in self.notifications
+            if row["by_mail"] and not (row["mailed_at"] or row["mail_error"])
+        }
+        stored = {f"event {row['event_id']}": "stored" for row in self.inbox if row["state"] == "stored"}
+        return at_work | dict.fromkeys((workflow_id(str(key)) for key in untold), "") | mails | stored
 
 
 def read(database_url: str) -> Ledger:
@@ -74,6 +90,7 @@ def read(database_url: str) -> Ledger:
             return connection.execute(query).fetchall()
 
         return Ledger(
+            libraries={row["id"]: row["slug"] for row in rows("library")},
             media={row["id"]: row for row in rows("media")},
             variants=rows("variant"),
             decisions=rows("decision"),
@@ -83,10 +100,10 @@ def read(database_url: str) -> Ledger:
         )
 
 
-async def settled(stack: KillableStack, *, seconds: float) -> Ledger:
-    """The rows, once everything that was accepted is at its end."""
+async def settled(stack: KillableStack, *, seconds: float, waits: Waits | None = None) -> Ledger:
+    """The rows, once everything that was accepted is at its end. `waits`: note what was waited for."""
     deadline = time.monotonic() + seconds
-    missing = ["the database did not answer"]
+    missing, waits = {"the database": "did not answer"}, waits or Waits(stack)
     while time.monotonic() < deadline:
         try:
             ledger = await asyncio.to_thread(read, stack.addresses["database_url"])
@@ -96,8 +113,9 @@ async def settled(stack: KillableStack, *, seconds: float) -> Ledger:
         missing = ledger.unsettled()
         if not missing:
             return ledger
+        await waits.look(missing)
         await asyncio.sleep(0.2)
-    raise AssertionError(f"{len(missing)} not at their end after {seconds:g} s: {missing[:12]}")
+    raise AssertionError(f"{len(missing)} not at their end after {seconds:g} s: {waits.longest(12)}")
 
 
 def assert_promises_kept(ledger: Ledger, promised: Mapping[str, Shipment]) -> None:
@@ -125,11 +143,12 @@ def assert_batches_summed_up(ledger: Ledger) -> None:
     live = {str(row["batch_id"]) for row in ledger.accepted.values() if row["batch_id"]}
     summaries = [row for row in ledger.notifications if row["kind"] == "batch_summary"]
     assert Counter(row["key"].partition(":")[0] for row in summaries) == Counter(live)
-    counted = {row["key"].partition(":")[0]: _counted(row["body"]) for row in summaries}
+    counted = {row["key"].partition(":")[0]: counted(row["body"]) for row in summaries}
     assert counted == {batch: sizes[batch] for batch in live}
 
 
-def _counted(body: str) -> int:
+def counted(body: str) -> int:
+    """How many files a summary counts, over all statuses."""
     statuses = {status.value for status in Status}
     lines = (line.partition(":") for line in body.splitlines())
     return sum(int(count) for name, _, count in lines if name.strip().lower().replace(" ", "_") in statuses)
@@ -179,20 +198,24 @@ async def assert_runs_completed(stack: KillableStack, media_ids: Iterable[UUID])
 
 async def assert_only_approved_is_public(stack: KillableStack, ledger: Ledger) -> None:
     """A valid public signature opens the pictures of approved items only; without one there is nothing at all."""
-    signer = DeliverySigner(stack.settings.delivery_secrets)
+    signer, turns = DeliverySigner(stack.settings.delivery_secrets), asyncio.Semaphore(4)
+    base = stack.settings.public_url
+
+    async def check(public: httpx.AsyncClient, key: UUID, row: Row) -> None:
+        query = signer.query(
+            str(key),
+            "thumb",
+            library=ledger.libraries[row["library_id"]],
+            purpose=Purpose.PUBLIC,
+            expires_at=int(time.time()) + 600,
+        )
+        async with turns:
+            signed = await public.get(file_url(base, str(key), "thumb", query))
+            bare = await public.get(f"{base}/api/v1/media/{key}/files/thumb")
+        assert (signed.status_code, bare.status_code) == (200 if row["status"] == Status.APPROVED else 404, 401), row
+
     async with httpx.AsyncClient(trust_env=False, timeout=30) as public:
-        for key, row in ledger.accepted.items():
-            query = signer.query(
-                str(key),
-                "thumb",
-                library=stack.addresses["library"],
-                purpose=Purpose.PUBLIC,
-                expires_at=int(time.time()) + 600,
-            )
-            signed = await public.get(file_url(stack.settings.public_url, str(key), "thumb", query))
-            assert signed.status_code == (200 if row["status"] == Status.APPROVED else 404), row
-            bare = await public.get(f"{stack.settings.public_url}/api/v1/media/{key}/files/thumb")
-            assert bare.status_code == 401
+        await asyncio.gather(*(check(public, key, row) for key, row in ledger.accepted.items()))
 
 
 async def assert_chains_whole(stack: KillableStack) -> None:

@@ -19,10 +19,12 @@ SERVICES = ("postgres", "s3", "temporal")
 
 
 class Network:
-    """Ways to the services. `ports`: those that the services are to have; `variables`: what `dev` is started with."""
+    """Ways to the services. `ports`: those that the services are to have; `beside`: those of further ways;
+    `variables`: what `dev` is started with."""
 
-    def __init__(self, api_port: int, ports: dict[str, int], detours: dict[str, int]) -> None:
+    def __init__(self, api_port: int, ports: dict[str, int], detours: dict[str, int], beside: dict[str, int]) -> None:
         self.ports = ports
+        self.beside = beside
         self.variables = {DETOURS: json.dumps(detours)}
         self._api = f"http://{LOOPBACK}:{api_port}"
 
@@ -63,20 +65,22 @@ class Network:
 
 
 @asynccontextmanager
-async def cuttable(folder: Path) -> AsyncIterator[Network]:
-    """A proxy in front of every service, for the time of the block; `folder`: for its configuration."""
+async def cuttable(folder: Path, **beside: str) -> AsyncIterator[Network]:
+    """A proxy in front of every service, for the time of the block; `folder`: for its configuration; `beside`: names
+    of further ways, each to one of the services."""
     tools = await ensure_tools(lambda _: None, ["toxiproxy"], tools=TESTS)
-    api, *others = _free_ports(1 + 2 * len(SERVICES))
+    ways = dict(zip(SERVICES, SERVICES, strict=True)) | beside
+    api, *others = _free_ports(1 + len(SERVICES) + len(ways))
     ports = dict(zip(SERVICES, others, strict=False))
-    detours = dict(zip(SERVICES, others[len(SERVICES) :], strict=True))
+    detours = dict(zip(ways, others[len(SERVICES) :], strict=True))
     proxies = [
         {
             "name": name,
             "listen": f"{LOOPBACK}:{detours[name]}",
-            "upstream": f"{LOOPBACK}:{ports[name]}",
+            "upstream": f"{LOOPBACK}:{ports[service]}",
             "enabled": True,
         }
-        for name in SERVICES
+        for name, service in ways.items()
     ]
     (folder / "toxiproxy.json").write_text(json.dumps(proxies))
     process = await asyncio.create_subprocess_exec(
@@ -84,7 +88,8 @@ async def cuttable(folder: Path) -> AsyncIterator[Network]:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    network = Network(api, ports, detours)
+    own = {name: detours[name] for name in SERVICES}
+    network = Network(api, ports, own, {name: detours[name] for name in beside})
     try:
         await network.ready()
         yield network

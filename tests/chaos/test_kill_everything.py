@@ -20,6 +20,7 @@ from tests.chaos.books import assert_in_order
 from tests.chaos.killable import PARTS, KillableStack
 from tests.chaos.load import Shipment, shipments
 from tests.chaos.uploader import Uploader
+from tests.chaos.waits import Waits
 
 SEED = int(os.environ.get("MEDIAGATE_CHAOS_SEED", "20261121"))
 FILES = int(os.environ.get("MEDIAGATE_CHAOS_FILES", "72"))
@@ -87,14 +88,16 @@ async def test_killed_at_random_under_load_nothing_is_lost_doubled_or_left_over(
                 await _kill(stack, target)
             await load.answered()
             answered = time.monotonic() - began
+            waits = Waits(stack)
             async with stack.frequent_sweeps():
-                rows = await ledger.settled(stack, seconds=SETTLE_SECONDS)
+                rows = await ledger.settled(stack, seconds=SETTLE_SECONDS, waits=waits)
         settled = time.monotonic() - began
         objects, longest = await assert_in_order(stack, rows, uploader)
     lines = [
         f"seed {SEED}: {len(files)} files; kills {dict(Counter(kills))}",
         f"{len(rows.accepted)} accepted, {len(rows.media) - len(rows.accepted)} sessions given up, {objects} objects",
         f"all answered after {answered:.0f} s, all settled after {settled:.0f} s; sent again: {dict(uploader.retries)}",
+        f"waited at the end for: {waits.longest()}",
         f"longest history {longest} events; restarts { {part: stack.restarts(part) for part in PARTS} }",
     ]
     with capsys.disabled():

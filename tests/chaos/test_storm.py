@@ -24,6 +24,7 @@ from tests.chaos.load import shipments
 from tests.chaos.network import Network, cuttable
 from tests.chaos.test_kill_everything import SEED, SETTLE_SECONDS, Load, repeatable
 from tests.chaos.uploader import Uploader
+from tests.chaos.waits import Waits
 
 SOAK = float(os.environ.get("MEDIAGATE_CHAOS_SOAK", "0"))
 FILES_OF_A_FAULT = 3
@@ -73,11 +74,12 @@ async def _storm(stack: KillableStack, network: Network, random: Random, uploade
                 await asyncio.sleep(random.uniform(1.0, 3.0))
         await load.answered()
         answered = time.monotonic() - began
-        rows = await ledger.settled(stack, seconds=SETTLE_SECONDS)
+        waits = Waits(stack)
+        rows = await ledger.settled(stack, seconds=SETTLE_SECONDS, waits=waits)
     settled = time.monotonic() - began
     objects, longest = await assert_in_order(stack, rows, uploader)
     return (
         f"{len(files)} files under {len(names)} faults ({', '.join(names)}); {len(rows.accepted)} accepted in all,"
         f" {objects} objects; answered after {answered:.0f} s, settled after {settled:.0f} s; sent again:"
-        f" {dict(uploader.retries)}; longest history {longest} events"
+        f" {dict(uploader.retries)}; longest history {longest} events; waited at the end for: {waits.longest()}"
     )

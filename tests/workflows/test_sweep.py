@@ -1,10 +1,12 @@
 """The sweep on the real server: what a crash left behind is picked up, what is at work is left alone."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from db.repositories.notifications import CLAIM
 from db.tables import InboxState, Media, Notification, now
 from mediagate.media.values import Status
 from tests.workflows import runs
@@ -100,6 +102,14 @@ class TestUnsentMail:
         await runs.sweep(world, SweepInput())
         assert not await is_mailed(world, fresh)
 
+    async def test_a_mail_that_a_killed_step_had_taken_up_follows_soon(self, world: World) -> None:
+        """Its next attempt leaves it to whoever claimed it, so nobody else sends it."""
+        claimed = now() - CLAIM - timedelta(seconds=6)
+        owed = await unmailed(world, "A header", created_at=claimed, mail_claimed_at=claimed)
+        await runs.sweep(world, SweepInput())
+        assert [mail.subject for mail in world.mailer.sent if str(owed) in mail.message_id] == ["A header"]
+        assert await is_mailed(world, owed)
+
 
 class TestLeftovers:
     @pytest.mark.parametrize("key", ["staging/{}", "work/{}/medium.jpg"])
@@ -130,9 +140,10 @@ async def alter(world: World, media_id: str, **fields: object) -> None:
         media.sqlmodel_update(fields)
 
 
-async def unmailed(world: World, subject: str) -> UUID:
+async def unmailed(world: World, subject: str, **fields: Any) -> UUID:
     """A notification whose mail did not go out."""
-    note = Notification(library_id=world.library.id, key=uuid4().hex, kind="upload_failed", subject=subject, body="…")
+    told = {"kind": "upload_failed", "subject": subject, "body": "…", **fields}
+    note = Notification(library_id=world.library.id, key=uuid4().hex, **told)
     async with world.db.transaction() as tx:
         return (await tx.notifications.put(note)).id
 
