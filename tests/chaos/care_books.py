@@ -54,7 +54,7 @@ async def assert_imported(care: Care, rows: ledger.Ledger) -> None:
 async def _assert_summed_up(care: Care, rows: ledger.Ledger, row: ledger.Row) -> None:
     (note,) = [one for one in rows.notifications if one["key"].startswith(care.import_id)]
     assert (note["kind"], note["mail_error"], note["mailed_at"] is not None) == ("batch_summary", "", True)
-    assert ledger.counted(note["body"]) == row["imported"] + row["failed"]
+    assert ledger.files_counted(note["body"]) == row["imported"] + row["failed"]
     async with httpx.AsyncClient(base_url=care.stack.addresses["mail_url"], trust_env=False) as mails:
         listed = (await mails.get("/messages")).json()
         sent = [one["id"] for one in listed if one["subject"] == note["subject"]]

@@ -143,11 +143,11 @@ def assert_batches_summed_up(ledger: Ledger) -> None:
     live = {str(row["batch_id"]) for row in ledger.accepted.values() if row["batch_id"]}
     summaries = [row for row in ledger.notifications if row["kind"] == "batch_summary"]
     assert Counter(row["key"].partition(":")[0] for row in summaries) == Counter(live)
-    summed_up = {row["key"].partition(":")[0]: counted(row["body"]) for row in summaries}
-    assert summed_up == {batch: sizes[batch] for batch in live}
+    counted = {row["key"].partition(":")[0]: files_counted(row["body"]) for row in summaries}
+    assert counted == {batch: sizes[batch] for batch in live}
 
 
-def counted(body: str) -> int:
+def files_counted(body: str) -> int:
     """How many files a summary counts, over all statuses."""
     statuses = {status.value for status in Status}
     lines = (line.partition(":") for line in body.splitlines())

@@ -50,7 +50,7 @@ class Waits:
             return f"the service says: {str(error).partition(':')[0]}"
         return reason(described(description.raw_description))
 
-    def longest(self, count: int = 3) -> str:
+    def longest(self, count: int = 5) -> str:
         """The longest waits in words; empty if there were none of a second or more."""
         found = [(seconds, thing, why) for (thing, why), seconds in self._seconds.most_common(count) if seconds >= 1]
         return "; ".join(f"{seconds:.0f} s {thing}: {why}" for seconds, thing, why in found)
