@@ -28,8 +28,8 @@ chaos: tools  ## Only kills, cuts, full disks and the like; MEDIAGATE_CHAOS_SEED
 sbom: $(STAMP)  ## Write what a production install is made of to dist/mediagate.cdx.json (CycloneDX)
 	@.venv/bin/python -m deploy.sbom $(ARGS)
 
-soak: tools  ## Everything that can go wrong, again and again: half an hour, or SECONDS=…
-	MEDIAGATE_CHAOS_SOAK=$(or $(SECONDS),1800) .venv/bin/python -m pytest tests/chaos/test_storm.py -rA --tb=native $(ARGS)
+soak: tools  ## Everything that can go wrong, again and again: half an hour for each of two storms, or SECONDS=…
+	MEDIAGATE_CHAOS_SOAK=$(or $(SECONDS),1800) .venv/bin/python -m pytest tests/chaos/test_storm.py tests/chaos/test_care.py -rA --tb=native $(ARGS)
 
 docs: $(STAMP)  ## Write the reference pages from the code
 	.venv/bin/python -m docs.reference

@@ -138,6 +138,11 @@ class KillableStack:
         """How often it came back."""
         return sum(event["event"] == "restarted" and event["service"] == part for event in self.events)
 
+    def away(self) -> list[str]:
+        """Parts that ended by themselves, or were killed, and are not ready again."""
+        last = {event["service"]: event["event"] for event in self.events if event["event"] in {"died", "restarted"}}
+        return [part for part, event in last.items() if event == "died"]
+
     def deaths(self, part: str) -> list[str]:
         """How its processes ended by themselves, in the supervisor's words."""
         return [event["detail"] for event in self.events if event["event"] == "died" and event["service"] == part]

@@ -36,8 +36,9 @@ class Waits:
             return
         passed, self._looked = now - self._looked, now
         asked = [thing for thing, words in open_.items() if not words][:MOST]
-        told = await asyncio.gather(*(self._run(thing) for thing in asked))
-        for thing, words in {**open_, **dict(zip(asked, told, strict=True))}.items():
+        told = dict(zip(asked, await asyncio.gather(*(self._run(thing) for thing in asked)), strict=True))
+        away = dict.fromkeys(self._stack.away(), "is not back yet")
+        for thing, words in {**open_, **told, **away}.items():
             if words:
                 self._seconds[thing, words] += passed  # type: ignore[assignment]
         self._next = time.monotonic() + EVERY
