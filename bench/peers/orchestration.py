@@ -96,7 +96,7 @@ class InProcess(NoTemporal):
         self._words: dict[str, asyncio.Future[VendorEvent]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start_upload(self, upload: UploadInput, *, link: str = "") -> str | None:  # noqa: ARG002
+    async def start_upload(self, upload: UploadInput, *, link: str = "", anew: bool = False) -> str | None:  # noqa: ARG002
         self._words[upload.media_id] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._lead(upload))
         self._tasks.add(task)
@@ -130,7 +130,7 @@ class Queued(NoTemporal):
         self._submit = self.app.task(self._submitted, name="submit", queue="vendor", retry=RETRY)
         self._file = self.app.task(self._filed, name="file", queue="io", retry=RETRY)
 
-    async def start_upload(self, upload: UploadInput, *, link: str = "") -> str | None:  # noqa: ARG002
+    async def start_upload(self, upload: UploadInput, *, link: str = "", anew: bool = False) -> str | None:  # noqa: ARG002
         return str(await self._render.defer_async(ref=_ref(upload).model_dump()))
 
     async def signal_moderation(self, media_id: str, event: VendorEvent) -> bool:
