@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, ParamSpec, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from mediagate.errors import DecoderDied
 from mediagate.imaging.memory import MemoryBudget
@@ -38,6 +39,9 @@ class PicturePool:
         self._processes = ProcessPool(slots, _WORKS_PER_PROCESS, _settle, (limit,), context)
         # Each waits for memory and then for a process, so that neither wait needs the event loop.
         self._waiters = ThreadPoolExecutor(slots, thread_name_prefix="pictures")
+        self._at_work = set[ProcessFuture[Any]]()
+        self._closing = threading.Lock()
+        self._closed = False
 
     async def run(self, nbytes: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work` returns or raises; it takes `nbytes` at its peak and must be a function of a module.
@@ -48,7 +52,7 @@ class PicturePool:
 
         def admitted() -> T:
             with self._budget.admit(nbytes):
-                return self._processes.schedule(work, args, kwargs, self._time_limit).result()
+                return self._begun(work, args, kwargs).result()
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._waiters, admitted)
@@ -56,14 +60,31 @@ class PicturePool:
             raise DecoderDied(f"The decoder was still at work after {self._time_limit:g} s and was stopped.") from error
         except ProcessExpired as error:
             raise DecoderDied(f"The decoder's process ended with exit code {error.exitcode}.") from error
+        except BrokenProcessPool as error:
+            if not self._closed:
+                raise
+            raise DecoderDied("The decoder was stopped, for its worker ends.") from error
         except MemoryError as error:
             raise DecoderDied("The decoder wanted more memory than is given to pictures.") from error
 
     def close(self) -> None:
         """Stop the processes, also those at work: whoever waits for one is told that it died."""
-        self._processes.stop()  # type: ignore[no-untyped-call]
-        self._waiters.shutdown()
+        with self._closing:
+            self._closed = True
+            self._processes.stop()  # type: ignore[no-untyped-call]
         self._processes.join()
+        for future in tuple(self._at_work):  # of which a pool that was stopped tells only now and then
+            future.set_exception(BrokenProcessPool())
+        self._waiters.shutdown()
+
+    def _begun(self, work: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> "ProcessFuture[T]":
+        with self._closing:
+            if self._closed:
+                raise BrokenProcessPool
+            future = self._processes.schedule(work, args, kwargs, self._time_limit)
+            self._at_work.add(future)
+        future.add_done_callback(self._at_work.discard)
+        return future
 
 
 def _settle(address_space: int) -> None:

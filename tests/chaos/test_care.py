@@ -170,7 +170,7 @@ async def _stocked(care: Care, uploader: Uploader, random: Random) -> list[UUID]
     files = [shipment(f"kept-{number:02}.jpg", what, random) for number, what in enumerate(behaviours)]
     for start in range(0, KEPT, 5):
         await asyncio.gather(*(uploader.send(file) for file in files[start : start + 5]))
-    rows = await ledger.settled(care.stack, seconds=60)
+    rows = await ledger.settled(care.stack, seconds=SETTLE_SECONDS)
     return sorted(rows.media, key=lambda key: str(rows.media[key]["filename"]))
 
 
@@ -189,14 +189,14 @@ def _acts(care: Care, items: list[UUID], random: Random, steps: int) -> list[lis
     acts[4].append(care.pause)
     acts[6].append(care.resume)
     for wave, step in enumerate((1, 4, 7)):
-        acts[step] += [partial(_break, care, losing[wave::3], withheld[wave + 1], held[wave % 2]), care.scrub]
+        acts[step] += [partial(_break, care, random, losing[wave::3], withheld[wave + 1], held[wave % 2]), care.scrub]
         acts[step + 1] += [partial(care.age, outdated[wave::3]), care.retain]
     return acts
 
 
-async def _break(care: Care, approved: list[UUID], withheld: UUID, held: UUID) -> None:
-    """Lose and alter objects: pictures, a backup or the master that it was made of, and, of each other kind, one that
-    cannot be put back."""
+async def _break(care: Care, random: Random, approved: list[UUID], withheld: UUID, held: UUID) -> None:
+    """Lose and alter objects: pictures, one of the two copies of a withheld file, and what cannot be put back: the only
+    copy of a master, and a picture that a hold protects."""
     for number, media_id in enumerate(approved):
         keys = await care.keys_of(media_id)
         if number == 0:
@@ -204,8 +204,8 @@ async def _break(care: Care, approved: list[UUID], withheld: UUID, held: UUID) -
         else:
             await care.damage(keys["medium"], alter=False)
             await care.damage(keys["thumb"], alter=True)
-    keys = await care.keys_of(withheld)
-    await care.damage(keys["backup"], alter=len(care.broken) % 2 == 0)
+    copy = (await care.keys_of(withheld))[random.choice(("backup", "master"))]
+    await care.damage(copy, alter=random.random() < 0.5)
     await care.damage((await care.keys_of(held))["original"], alter=True)
 
 
@@ -225,9 +225,9 @@ async def _read(stack: KillableStack, media_id: UUID) -> AsyncIterator[list[obje
 
     async def read(right: str) -> None:
         while True:
-            with_answer = await _answer(public, url)
-            if with_answer is not None and sha256(with_answer.content).hexdigest() != right:
-                wrong.append((with_answer.status_code, with_answer.text[:200]))
+            answer = await _answer(public, url)
+            if answer is not None and sha256(answer.content).hexdigest() != right:
+                wrong.append((answer.status_code, answer.text[:200]))
             await asyncio.sleep(0.1)
 
     async with httpx.AsyncClient(trust_env=False, timeout=30) as public:

@@ -67,6 +67,24 @@ class TestAHostileFile:
         assert await pool.run(1, operator.add, 1, 2) == 3
 
 
+class TestClosing:
+    async def test_ends_what_is_at_work_and_what_waits_for_its_turn(self, tmp_path: Path) -> None:
+        """A worker that drains would stand still otherwise, until somebody killed it."""
+        busy, begun = PicturePool(1, MemoryBudget(BUDGET), time_limit=60), tmp_path / "begun"
+        work = [asyncio.create_task(busy.run(1, _hang, begun)) for _ in range(2)]
+        async with asyncio.timeout(20):
+            while not begun.exists():
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(busy.close)
+        ends = await asyncio.gather(*work, return_exceptions=True)
+        assert [(type(end), "its worker ends" in str(end)) for end in ends] == [(DecoderDied, True)] * 2
+
+
+def _hang(begun: Path) -> None:
+    begun.touch()
+    signal.pause()
+
+
 OWNER = """
 import asyncio, os
 from mediagate.imaging import MemoryBudget
