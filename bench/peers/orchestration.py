@@ -184,10 +184,11 @@ async def work(settings: Settings) -> None:
 
 
 async def prepare(settings: Settings) -> None:
-    """The queue's tables."""
+    """The queue's tables, once."""
     app = Queued(settings).app
     async with app.open_async():
-        await app.schema_manager.apply_schema_async()
+        if not await app.check_connection_async():  # which looks for its tables
+            await app.schema_manager.apply_schema_async()
 
 
 def main() -> None:
