@@ -104,13 +104,7 @@ def services() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of this test process: its own migrated database and its own bucket."""
-    base = settings_from(services)
-    admin_url = base.database_url.get_secret_value()
-    name = f"test_{worker_id}"
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    url = f"{admin_url.rpartition('/')[0]}/{name}"
-    migrate.upgrade(url)
+    url = _migrated(services, f"test_{worker_id}")
     settings = settings_from(
         {
             **services,
@@ -127,6 +121,24 @@ def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: p
         pool.submit(lambda: asyncio.run(store.ensure_bucket(["http://gate.test"]))).result()
     store.close()
     return settings
+
+
+def _migrated(services: dict[str, str], name: str) -> str:
+    """The URL of a new database with all tables."""
+    admin_url = settings_from(services).database_url.get_secret_value()
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    url = f"{admin_url.rpartition('/')[0]}/{name}"
+    migrate.upgrade(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+async def empty_db(services: dict[str, str], worker_id: str) -> AsyncIterator[Database]:
+    """A database in which nothing is ever stored: what the planner chooses there hangs on nothing but the question."""
+    database = Database(_migrated(services, f"empty_{worker_id}"), pool_size=1)
+    yield database
+    await database.close()
 
 
 @pytest.fixture(scope="session")

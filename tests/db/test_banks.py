@@ -229,14 +229,14 @@ class TestAgreeing:
         ("name", "index"),
         [("entries", "ix_bank_entry_page"), ("held", "ix_bank_entry_state_page"), ("matches", "ix_bank_match_page")],
     )
-    async def test_pages_have_their_index(self, db: Database, name: str, index: str) -> None:
+    async def test_pages_have_their_index(self, empty_db: Database, name: str, index: str) -> None:
         async def ask(tx: Transaction, id_: Any) -> object:
             if name == "matches":
                 return await tx.banks.matches(id_, id_, after=(now(), id_), limit=5)
             state = EntryState.QUARANTINED if name == "held" else None
             return await tx.banks.entries(id_, state=state, after=(now(), id_), limit=5)
 
-        async with asked(db, ask, uuid4()) as (tx, said):
+        async with asked(empty_db, ask, uuid4()) as (tx, said):
             await tx.session.execute(text("SET LOCAL enable_seqscan = off"))
             await tx.session.execute(text("SET LOCAL enable_sort = off"))
             (plan,) = await plans(tx, said)

@@ -46,9 +46,9 @@ QUESTIONS: dict[str, tuple[Question, tuple[str, ...]]] = {
 
 class TestIndexes:
     @pytest.mark.parametrize("name", QUESTIONS)
-    async def test_every_question_has_its_index(self, db: Database, name: str) -> None:
+    async def test_every_question_has_its_index(self, empty_db: Database, name: str) -> None:
         ask, indexes = QUESTIONS[name]
-        async with asked(db, ask, uuid4()) as (tx, statements):
+        async with asked(empty_db, ask, uuid4()) as (tx, statements):
             await tx.session.execute(text("SET LOCAL enable_seqscan = off"))
             await tx.session.execute(
                 text("SET LOCAL enable_sort = off")

@@ -43,12 +43,12 @@ OF_A_LIBRARY: dict[str, tuple[Question, str]] = {
 
 class TestIndexes:
     @pytest.mark.parametrize("name", QUESTIONS)
-    async def test_every_question_has_its_index(self, db: Database, name: str) -> None:
-        await uses(db, *QUESTIONS[name])
+    async def test_every_question_has_its_index(self, empty_db: Database, name: str) -> None:
+        await uses(empty_db, *QUESTIONS[name])
 
     @pytest.mark.parametrize("name", OF_A_LIBRARY)
-    async def test_so_has_each_about_one_library(self, db: Database, name: str) -> None:
-        await uses(db, *OF_A_LIBRARY[name])
+    async def test_so_has_each_about_one_library(self, empty_db: Database, name: str) -> None:
+        await uses(empty_db, *OF_A_LIBRARY[name])
 
     @pytest.mark.parametrize(
         ("ask", "index"),

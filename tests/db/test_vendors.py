@@ -34,9 +34,9 @@ QUESTIONS: dict[str, tuple[Question, str]] = {
 
 class TestIndexes:
     @pytest.mark.parametrize("name", QUESTIONS)
-    async def test_every_question_has_its_index(self, db: Database, name: str) -> None:
+    async def test_every_question_has_its_index(self, empty_db: Database, name: str) -> None:
         ask, index = QUESTIONS[name]
-        async with asked(db, ask, uuid4()) as (tx, statements):
+        async with asked(empty_db, ask, uuid4()) as (tx, statements):
             await tx.session.execute(text("SET LOCAL enable_seqscan = off"))
             for plan in await plans(tx, statements):
                 assert index in plan, plan

@@ -140,7 +140,7 @@ class TestWhole:
         await reached(world, one, ImportItemState.UNDER_WAY, 1)
         _, media = (await items(world, one))["2019/boat.jpg"]
         assert media
-        await runs.stage(world, str(media.id), Status.AWAITING_MODERATION)
+        await world.until(str(media.id), Status.AWAITING_MODERATION)  # its run starts after it is under way
         described = await world.run(str(media.id)).describe()
         priority = described.raw_description.workflow_execution_info.priority
         assert (priority.priority_key, priority.fairness_key) == (4, world.library.slug)
@@ -160,7 +160,7 @@ class TestWhole:
         one = await begun(world, at_once=1)
         await reached(world, one, ImportItemState.UNDER_WAY, 1)
         [media_id] = media_ids(await items(world, one))
-        await runs.stage(world, str(media_id), Status.AWAITING_MODERATION)
+        await world.until(str(media_id), Status.AWAITING_MODERATION)
         assert (await row(world, one)).waiting == 1
         await world.webhook(world.event(str(media_id), "review", scores={"nudity": 0.6}))
         one = await ended(world, one)
@@ -195,7 +195,7 @@ class TestOrders:
         with pytest.raises(Conflict, match="nothing to pause"):
             await order(world, one, "pause")
         [media_id] = media_ids(await items(world, one))
-        await runs.stage(world, str(media_id), Status.AWAITING_MODERATION)
+        await world.until(str(media_id), Status.AWAITING_MODERATION)
         await world.webhook(world.event(str(media_id)))
         await reached(world, one, ImportItemState.IMPORTED, 1)  # what is under way ends, and is counted
         handle = world.client.get_workflow_handle(import_id(str(one.id)))
@@ -221,7 +221,7 @@ class TestOrders:
         with pytest.raises(Conflict, match="being cancelled"):
             await retry_import(orders(world), world.library, one.id, ADA)
         [media_id] = media_ids(await items(world, one))
-        await runs.stage(world, str(media_id), Status.AWAITING_MODERATION)
+        await world.until(str(media_id), Status.AWAITING_MODERATION)
         await world.webhook(world.event(str(media_id)))
         one = await ended(world, one)
         assert (one.state, one.detail) == (ImportState.CANCELLED, "cancelled by ada")
@@ -296,7 +296,7 @@ class TestRetry:
         assert again.round == 1
         await reached(world, one, ImportItemState.IMPORTED, 1)
         [media_id] = [media.id for item, media in (await items(world, one)).values() if media and item.line == 2]
-        await runs.stage(world, str(media_id), Status.AWAITING_MODERATION)
+        await world.until(str(media_id), Status.AWAITING_MODERATION)
         await world.webhook(world.event(str(media_id)))
         assert (await ended(world, one)).imported == 2
 
