@@ -29,6 +29,7 @@ from devstack.environment import applied, settings_from
 from mediagate import temporal, wiring
 from mediagate.settings import Settings
 from mediagate.storage.s3 import S3Store
+from tests.evidence import migrated_database
 from tests.world import GateWith, World, open_world
 from workflows.names import SEARCH_ATTRIBUTES, Role
 
@@ -104,7 +105,12 @@ def services() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of this test process: its own migrated database and its own bucket."""
-    url = _migrated(services, f"test_{worker_id}")
+    admin_url = settings_from(services).database_url.get_secret_value()
+    name = f"test_{worker_id}"
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    url = f"{admin_url.rpartition('/')[0]}/{name}"
+    migrate.upgrade(url)
     settings = settings_from(
         {
             **services,
@@ -123,22 +129,13 @@ def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: p
     return settings
 
 
-def _migrated(services: dict[str, str], name: str) -> str:
-    """The URL of a new database with all tables."""
-    admin_url = settings_from(services).database_url.get_secret_value()
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    url = f"{admin_url.rpartition('/')[0]}/{name}"
-    migrate.upgrade(url)
-    return url
-
-
 @pytest.fixture(scope="session")
-async def empty_db(services: dict[str, str], worker_id: str) -> AsyncIterator[Database]:
+async def empty_db(stack_settings: Settings) -> AsyncIterator[Database]:
     """A database in which nothing is ever stored: what the planner chooses there hangs on nothing but the question."""
-    database = Database(_migrated(services, f"empty_{worker_id}"), pool_size=1)
-    yield database
-    await database.close()
+    with migrated_database(stack_settings) as url:
+        database = Database(url, pool_size=1)
+        yield database
+        await database.close()
 
 
 @pytest.fixture(scope="session")
