@@ -29,7 +29,7 @@ from devstack.environment import applied, settings_from
 from mediagate import temporal, wiring
 from mediagate.settings import Settings
 from mediagate.storage.s3 import S3Store
-from tests.evidence import migrated_database
+from tests.evidence import copy_of, migrated_database
 from tests.world import GateWith, World, open_world
 from workflows.names import SEARCH_ATTRIBUTES, Role
 
@@ -130,9 +130,16 @@ def stack_settings(services: dict[str, str], worker_id: str, tmp_path_factory: p
 
 
 @pytest.fixture(scope="session")
-async def empty_db(stack_settings: Settings) -> AsyncIterator[Database]:
-    """A database in which nothing is ever stored: what the planner chooses there hangs on nothing but the question."""
+def migrated(stack_settings: Settings) -> Iterator[str]:
+    """The URL of a database with all tables, for `tests.evidence.copy_of`: nobody connects to it."""
     with migrated_database(stack_settings) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def empty_db(migrated: str) -> AsyncIterator[Database]:
+    """A database in which nothing is ever stored: what the planner chooses there hangs on nothing but the question."""
+    with copy_of(migrated) as url:
         database = Database(url, pool_size=1)
         yield database
         await database.close()

@@ -1,7 +1,7 @@
 """Whatever is done to the evidence behind the gate's back is seen and named; keys are rotated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -17,20 +17,13 @@ from mediagate.errors import StorageUnavailable
 from mediagate.evidence.bundle import Opening
 from mediagate.evidence.chain import Chain, hash_of
 from mediagate.evidence.keys import LocalKeys
-from mediagate.settings import Settings
 from mediagate.storage.locked import ObjectLock
 from mediagate.storage.memory_locked import MemoryLockedStore
 from mediagate.vault import Vault
-from tests.evidence import copy_of, migrated_database, restricted, seal, sealed, sealing_keys
+from tests.evidence import copy_of, restricted, seal, sealed, sealing_keys
 from tests.world import GateWith, World
 
 ADA = Actor("ada", "cli:ada")
-
-
-@pytest.fixture(scope="module")
-def migrated(stack_settings: Settings) -> Iterator[str]:
-    with migrated_database(stack_settings) as url:
-        yield url
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from mediagate.settings import Settings
 from mediagate.storage.archive import FolderArchive
 from mediagate.storage.memory import MemoryStore
 from mediagate.storage.store import ObjectStat, ObjectStore
-from tests.evidence import copy_of, migrated_database
+from tests.evidence import copy_of
 from tests.stores import BreakingStore, CountingStore, LayeredStore
 
 MARK = "lib/watermarks/" + "ab" * 32
@@ -79,12 +79,6 @@ class Gate:
         path = self.folder / "place" / "backups" / backup_id / "catalogue.db"
         with closing(Catalogue(path)) as catalogue:
             return {entry.key: entry.sha256 for entry in catalogue.entries()}
-
-
-@pytest.fixture(scope="module")
-def migrated(stack_settings: Settings) -> Iterator[str]:
-    with migrated_database(stack_settings) as url:
-        yield url
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,19 +22,12 @@ from devstack.environment import applied
 from mediagate.errors import InvalidRequest
 from mediagate.evidence.chain import START, Chain, hash_of
 from mediagate.evidence.keys import LocalKeys
-from mediagate.settings import Settings
 from mediagate.storage.memory_locked import MemoryLockedStore
 from mediagate.vault import Vault
-from tests.evidence import copy_of, migrated_database, sealing_keys
+from tests.evidence import copy_of, sealing_keys
 
 ADA = Actor("ada", "cli:ada")
 COUNT = 5
-
-
-@pytest.fixture(scope="module")
-def migrated(stack_settings: Settings) -> Iterator[str]:
-    with migrated_database(stack_settings) as url:
-        yield url
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,7 @@ from db import backup, dumps, migrate
 from db.programs import Programs, environment
 from mediagate.errors import BackupFailed, Conflict, InvalidRequest, NotFound, ObjectCorrupt
 from mediagate.settings import Settings
-from tests.evidence import copy_of, migrated_database, new_database
-
-
-@pytest.fixture(scope="module")
-def migrated(stack_settings: Settings) -> Iterator[str]:
-    with migrated_database(stack_settings) as url:
-        yield url
+from tests.evidence import copy_of, new_database
 
 
 @pytest.fixture

@@ -14,15 +14,9 @@ from db import migrate
 from devstack.environment import applied
 from mediagate.errors import Conflict, NotAllowed
 from mediagate.settings import Settings
-from tests.evidence import copy_of, migrated_database, new_database
+from tests.evidence import copy_of, new_database
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def migrated(stack_settings: Settings) -> Iterator[str]:
-    with migrated_database(stack_settings) as url:
-        yield url
 
 
 @pytest.fixture

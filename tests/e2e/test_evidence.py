@@ -23,7 +23,7 @@ from mediagate import wiring
 from mediagate.evidence.bundle import Opening
 from mediagate.settings import Settings
 from tests.conftest import FOLDER
-from tests.evidence import copy_of, migrated_database, restricted, seal, sealing_keys
+from tests.evidence import copy_of, restricted, seal, sealing_keys
 from tests.world import GateWith
 
 SECRETS = {name: sealing_keys(name)[0].get_secret_value() for name in ("k1", "k2")}
@@ -54,12 +54,6 @@ class Deployment:
     @property
     def media_id(self) -> str:
         return str(self.records[0].media_id)
-
-
-@pytest.fixture(scope="module")
-def migrated(stack_settings: Settings) -> Iterator[str]:
-    with migrated_database(stack_settings) as url:
-        yield url
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from mediagate.media.values import Status
 from mediagate.moderation.policy_runs import PolicyMode, RunMode, RunState
 from mediagate.settings import Settings
 from mediagate.storage.s3 import S3Store
-from tests.evidence import copy_of, migrated_database, new_database, sealing_keys
+from tests.evidence import copy_of, new_database, sealing_keys
 from tests.policies import CAREFUL, stored
 from tests.workflows import runs
 from tests.world import World, open_world
@@ -101,12 +101,6 @@ class Deployment:
 
 def _secret(url: str) -> Any:
     return Settings(database_url=url).database_url
-
-
-@pytest.fixture(scope="module")
-def migrated(stack_settings: Settings) -> Iterator[str]:
-    with migrated_database(stack_settings) as url:
-        yield url
 
 
 @pytest.fixture
