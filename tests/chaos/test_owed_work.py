@@ -69,7 +69,7 @@ class TestApiKilled:
             await sending
             ended = await ledger.settled(stack, seconds=60)
         assert one(stack, rows) == {"n": 3, "batches": 1}
-        assert uploader.retries["request_in_progress"] > 0
+        assert uploader.retries["API away"] > 0
         ledger.assert_promises_kept(ended, uploader.promised)
         ledger.assert_once(ended)
         ledger.assert_batches_summed_up(ended)
