@@ -45,7 +45,7 @@ def copy_of(template: str) -> Iterator[str]:
 @contextmanager
 def new_database(admin_url: str, options: str) -> Iterator[str]:
     """The URL of a database without a table, for the time of the block. `options`: of CREATE DATABASE."""
-    name = f"evidence_{uuid4().hex[:12]}"
+    name = f"copy_{uuid4().hex[:12]}"
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" {options}'.encode())
         yield f"{admin_url.rpartition('/')[0]}/{name}"

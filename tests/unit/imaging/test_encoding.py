@@ -104,6 +104,7 @@ def searched(request: pytest.FixtureRequest) -> list[Search]:
     return searches(request.param)
 
 
+@pytest.mark.xdist_group("searches")  # in one process: they share what took seconds to find
 class TestSearch:
     def test_the_median_takes_two_encodes_at_most(self, searched: list[Search]) -> None:
         assert median(search.found.trials for search in searched) <= 2
