@@ -9,7 +9,6 @@ database.
 
 import argparse
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from uuid import UUID
 import numpy as np
 import psycopg
 
-from bench.duplicates import WARM_UP, Population, Query, say, table
+from bench.duplicates import WARM_UP, Population, Query, say, told
 from bench.postgres import own_postgres
 from db import migrate
 from db.session import Database
@@ -134,7 +133,7 @@ async def main() -> None:
     else:
         async with own_postgres() as url:
             rows = await every(url)
-    print(json.dumps([asdict(row) for row in rows], indent=2) if args.json else table(rows))
+    print(told([asdict(row) for row in rows], as_json=args.json))
 
 
 def everywhere(query: Query, population: Population) -> Query:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
@@ -276,10 +276,12 @@ def measure(url: str, args: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def table(rows: Sequence[Row]) -> str:
-    """For people."""
-    lines = ["  ".join(f"{name:>18}" for name in asdict(rows[0]))]
-    lines += ["  ".join(f"{value!s:>18}" for value in asdict(row).values()) for row in rows]
+def told(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> str:
+    """Rows of the same columns, for programs or for people."""
+    if as_json:
+        return json.dumps(rows, indent=2)
+    lines = ["  ".join(f"{name:>18}" for name in rows[0])]
+    lines += ["  ".join(f"{value!s:>18}" for value in row.values()) for row in rows]
     return "\n".join(lines)
 
 
@@ -298,7 +300,7 @@ async def main() -> None:
     else:
         async with own_postgres() as url:
             rows = await asyncio.to_thread(measure, url, args)
-    print(json.dumps([asdict(row) for row in rows], indent=2) if args.json else table(rows))
+    print(told([asdict(row) for row in rows], as_json=args.json))
 
 
 if __name__ == "__main__":

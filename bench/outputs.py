@@ -27,7 +27,8 @@ def similarity(reference: Grey, shown: Grey) -> float:
     strips = -(-len(reference) // _STRIP)
     pairs = zip(np.array_split(reference, strips), np.array_split(shown, strips), strict=True)
     found = [
-        (structural_similarity(a.astype(np.float32), b.astype(np.float32), data_range=255), len(a)) for a, b in pairs
+        (structural_similarity(a.astype(np.float32), b.astype(np.float32), data_range=255), len(a))  # type: ignore[no-untyped-call]
+        for a, b in pairs
     ]
     return float(np.average([value for value, _ in found], weights=[rows for _, rows in found]))
 

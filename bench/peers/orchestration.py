@@ -200,7 +200,8 @@ def main() -> None:
     settings = Settings()
     configure_logging(settings, process=asked.kind)
     worker = asked.kind == "procrastinate-worker"
-    leave(asyncio.run(work(settings) if worker else serve(asked.kind, settings, asked.port)))
+    asyncio.run(work(settings) if worker else serve(asked.kind, settings, asked.port))
+    leave(0)
 
 
 if __name__ == "__main__":
