@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from activities.recovery.pacing import Throttle
 from activities.scrub_repair import BACKUP, MASTER, ON_HOLD, WATERMARK, Expected, put_back
 from mediagate.errors import ObjectMissing
+from mediagate.storage import keys
 from mediagate.storage.copying import Standing, standing
 from workflows.storage_messages import DamagedItem, ScrubCounts, ScrubCursor, ScrubInput, ScrubPage
 
 if TYPE_CHECKING:
     from activities.deps import Deps
+    from db.session import Transaction
     from db.tables import Library, Media, MediaVariant
 
 
@@ -119,6 +121,14 @@ def expected_of(media: Media, variants: Sequence[MediaVariant]) -> list[Expected
     own = ((media.master_key, MASTER), (media.backup_key, BACKUP))
     found = [Expected(key, media.sha256, media.bytes or 0, part, media.id) for key, part in own if key and media.sha256]
     return found + [Expected(row.key, row.sha256, row.bytes, str(row.file), media.id) for row in variants]
+
+
+async def named(tx: Transaction, found: Collection[str]) -> set[str]:
+    """Which of these objects items name, as their rows stand now."""
+    items = {UUID(item) for key in found if (item := keys.item_of(key))}
+    rows = await tx.scrubs.items(list(items))
+    manifests = await tx.media.manifests(rows)
+    return {one.key for row in rows.values() for one in expected_of(row, manifests.get(row.id, ()))}.intersection(found)
 
 
 def watermarks_of(library: Library) -> list[Expected]:

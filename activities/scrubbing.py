@@ -15,7 +15,7 @@ import structlog
 from temporalio import activity
 
 from activities import heartbeats
-from activities.scrub_look import Look, expected_of, watermarks_of
+from activities.scrub_look import Look, expected_of, named, watermarks_of
 from mediagate.errors import NotFound
 from mediagate.storage import keys
 from workflows.storage_messages import (
@@ -145,18 +145,15 @@ class Scrubbing:
 
     async def _untracked(self, found: Sequence[ObjectStat]) -> list[ObjectStat]:
         """Those that nothing accounts for."""
-        items = {stat.key: UUID(item) for stat in found if (item := keys.item_of(stat.key))}
-        slugs = {slug for stat in found if (slug := keys.library_of(stat.key))}
+        there = [stat.key for stat in found]
+        slugs = {slug for key in there if (slug := keys.library_of(key))}
         async with self._deps.db.transaction() as tx:
-            rows = await tx.scrubs.items(list(items.values()))
-            manifests = await tx.media.manifests(rows)
-            removing = await tx.trash.removing([stat.key for stat in found])
+            accounted = await named(tx, there) | await tx.trash.removing(there)
             libraries = await tx.scrubs.known(list(slugs))
-        named = {one.key for row in rows.values() for one in expected_of(row, manifests.get(row.id, ()))} | removing
         return [
             stat
             for stat in found
-            if stat.key not in named
+            if stat.key not in accounted
             and not (keys.stands_alone(stat.key) and keys.library_of(stat.key) in {*libraries, None})
         ]
 

@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import structlog
 from temporalio import activity
 
 from activities import heartbeats
 from mediagate.errors import Conflict, InvalidRequest, NotFound, StorageUnavailable
 from mediagate.storage import keys
-from mediagate.storage.mirroring import Guard, Outcome, merged, mirror
+from mediagate.storage.mirroring import Guard, Mirrored, Outcome, merged, mirror
 from workflows.store_messages import (
     StoreAct,
     StoreBegun,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from db.session import Database
     from mediagate.storage.placement import Placement
     from mediagate.storage.store import ObjectStore
+
+
+log = structlog.get_logger()
 
 
 class StoreMoving:
@@ -117,18 +121,11 @@ class StoreMoving:
 
             async def one(key: str) -> StoreCounts:
                 async with turns:
-                    done = await mirror(source, target, key, guard)
-                copied = done.outcome is Outcome.COPIED
-                return StoreCounts(
-                    looked_at=1,
-                    copied=copied,
-                    copied_bytes=done.bytes if copied else 0,
-                    removed=done.outcome is Outcome.REMOVED,
-                )
+                    return _counted(await mirror(source, target, key, guard)).plus(StoreCounts(looked_at=1))
 
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(one(key)) for key in found]
+                    tasks = [group.create_task(one(key)) for key, _ in found]
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
         return _page(found, job.limit, [task.result() for task in tasks])
@@ -137,23 +134,42 @@ class StoreMoving:
     async def clear_page(self, job: StorePageInput) -> StorePage:
         """Delete the next objects from the source, where the library does not live any more. Idempotent.
 
+        What a row names and its home lacks is brought there before: this may be the last copy of it.
+
         Raises:
             Conflict: it lives there.
         """
         source, guard = self._store(job.source), self._guard(job.library, away_from=job.source)
         async with heartbeats.every(5):
             await guard()
-            found = await self._following(job, source)
+            home = self._store((await placed(self._deps.db, job.library)).home)
+            found = await self._following(job, source, home)
+            brought = await self._bring_home(source, home, [key for key, holders in found if holders == {0}], guard)
+            there = [key for key, holders in found if 0 in holders]
             await guard()
-            await source.delete_all(found)
-        return _page(found, job.limit, [StoreCounts(cleared=len(found))])
+            await source.delete_all(there)
+        return _page(found, job.limit, [*brought, StoreCounts(cleared=len(there))])
 
-    async def _following(self, job: StorePageInput, *stores: ObjectStore) -> list[str]:
-        """The next keys that any of the stores has."""
-        found = list[str]()
+    async def _bring_home(
+        self, source: ObjectStore, home: ObjectStore, left: Sequence[str], guard: Guard
+    ) -> list[StoreCounts]:
+        """What rows name of that which only the old place has."""
+        from activities.scrub_look import named
+
+        async with self._deps.db.transaction() as tx:
+            wanted = await named(tx, left) if left else ()
+        brought = []
+        for key in wanted:
+            log.warning("store.left_behind", key=key)
+            brought.append(_counted(await mirror(source, home, key, guard)))
+        return brought
+
+    async def _following(self, job: StorePageInput, *stores: ObjectStore) -> list[tuple[str, set[int]]]:
+        """The next keys that any of the stores has, and which have it, by their place."""
+        found = list[tuple[str, set[int]]]()
         folder = f"{keys.library_folder(job.library)}/"
         async for stats in merged(*(store.list(folder, after=job.after) for store in stores)):
-            found.append(next(iter(stats.values())).key)
+            found.append((next(iter(stats.values())).key, set(stats)))
             if len(found) == job.limit:
                 break
         return found
@@ -176,11 +192,17 @@ class StoreMoving:
         return check
 
 
-def _page(found: Sequence[str], limit: int, counts: Sequence[StoreCounts]) -> StorePage:
+def _page(found: Sequence[tuple[str, set[int]]], limit: int, counts: Sequence[StoreCounts]) -> StorePage:
     total = StoreCounts()
     for more in counts:
         total = total.plus(more)
-    return StorePage(done=total, after=found[-1] if len(found) == limit else "")
+    return StorePage(done=total, after=found[-1][0] if len(found) == limit else "")
+
+
+def _counted(done: Mirrored) -> StoreCounts:
+    copied = done.outcome is Outcome.COPIED
+    removed = done.outcome is Outcome.REMOVED
+    return StoreCounts(copied=copied, copied_bytes=done.bytes if copied else 0, removed=removed)
 
 
 async def placed(db: Database, library: str) -> Placement:

@@ -33,6 +33,8 @@ from tests.evidence import copy_of, migrated_database
 from tests.world import GateWith, World, open_world
 from workflows.names import SEARCH_ATTRIBUTES, Role
 
+pytest.register_assert_rewrite("tests.chaos")  # books that do not balance say what is wrong
+
 STACK = pytest.StashKey[tuple[subprocess.Popen[bytes], Path]]()
 FOLDER = "MEDIAGATE_TEST_FOLDER"
 START_SECONDS = 900

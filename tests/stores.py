@@ -48,6 +48,9 @@ class LayeredStore:
         await self._inner.copy(source, target)
         await self.after("copy", target)
 
+    async def spread(self, key: str) -> None:
+        await self._inner.spread(key)
+
     async def sha256(self, key: str) -> str:
         await self.before("sha256", key)
         return await self._inner.sha256(key)

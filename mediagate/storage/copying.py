@@ -31,6 +31,7 @@ async def copy_verified(store: ObjectStore, source: str, target: str, sha256: st
         StorageUnavailable: the copy does not read back as it was written, or the store is away; try again.
     """
     if await standing(store, target, sha256) is Standing.INTACT:
+        await store.spread(target)  # of a library that moves, an attempt before this one may have reached one side
         return
     await store.copy(source, target)
     if await standing(store, target, sha256) is Standing.INTACT:

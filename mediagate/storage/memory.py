@@ -85,6 +85,9 @@ class MemoryStore:
         stat, body = self._find(source)
         self._store(target, body, stat.content_type)
 
+    async def spread(self, key: str) -> None:
+        """Nothing: there is one place."""
+
     async def sha256(self, key: str) -> str:
         return hashlib.sha256(self._find(key)[1]).hexdigest()
 

@@ -71,10 +71,16 @@ class RoutedStore:
                     await transfer(store, source, home, target)
 
             await self._read(source, bring)
-            if placement.beside:
-                await transfer(home, target, self._at(placement.beside), target)
+            await self._spread(placement, target)
 
         await self._agreed(target, write)
+
+    async def spread(self, key: str) -> None:
+        await self._agreed(key, lambda placement: self._spread(placement, key))
+
+    async def _spread(self, placement: Placement, key: str) -> None:
+        if placement.beside:
+            await transfer(self._at(placement.home), key, self._at(placement.beside), key)
 
     async def sha256(self, key: str) -> str:
         return await self._read(key, lambda store: store.sha256(key))

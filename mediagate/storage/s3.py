@@ -168,6 +168,9 @@ class S3Store:
         with translated(source):
             self._client.copy_object(self._bucket, target, CopySource(self._bucket, source))
 
+    async def spread(self, key: str) -> None:
+        """Nothing: there is one place."""
+
     async def sha256(self, key: str) -> str:
         return await self._run(self._sha256, key)
 

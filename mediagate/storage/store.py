@@ -90,6 +90,13 @@ class ObjectStore(Protocol):
     async def copy(self, source: str, target: str) -> None:
         """Copy inside the store, content type included; the source stays."""
 
+    async def spread(self, key: str) -> None:
+        """Bring an object that stands where it is read from to wherever else it would be written to.
+
+        To be asked before one that is found is taken for written: its write may have been cut off half-way. A single
+        store has nothing to do.
+        """
+
     async def sha256(self, key: str) -> str:
         """The digest of what is really stored: reads the whole object back."""
 

@@ -16,8 +16,9 @@ from mediagate.settings import Settings
 from mediagate.storage import keys
 from mediagate.storage.placement import DEFAULT, Placement
 from tests.activities.steps import perform
-from tests.places import OTHER, Place, open_place
+from tests.places import OTHER, Place, digest, open_place
 from tests.stores import BreakingStore
+from tests.world import picture
 from workflows.store_messages import StoreBegun, StoreCounts, StorePageInput, StorePlace, StoreStage
 
 
@@ -106,6 +107,23 @@ class TestTooLate:
         await place.put_library(OTHER)
         await perform(moving.call_off_store_move, place.job())
         assert (await place.placement()).home == OTHER
+
+
+class TestTheLastCopy:
+    async def test_what_rows_name_is_brought_home_before_the_old_place_is_cleared(
+        self, place: Place, moving: StoreMoving
+    ) -> None:
+        await place.put_library(OTHER)
+        data, stray = picture(), keys.master(place.slug, str(uuid4()))
+        kept, lost = [(await place.world.media(await place.world.seal(data))).master_key or "" for _ in range(2)]
+        for key in (kept, lost, stray):
+            await place.stores[DEFAULT].put(key, data, content_type="image/jpeg")
+        await place.stores[OTHER].delete(lost)
+        cleared = await perform(moving.clear_page, page(place))
+        assert cleared.done == StoreCounts(copied=1, copied_bytes=len(data), cleared=3)
+        assert await place.digests(OTHER) == {key: digest(data) for key in (kept, lost)}
+        assert await place.digests(DEFAULT) == {}
+        assert (await perform(moving.clear_page, page(place))).done == StoreCounts()
 
 
 class TestTrouble:

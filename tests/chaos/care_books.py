@@ -100,6 +100,7 @@ async def assert_scrubbed(care: Care, rows: ledger.Ledger) -> None:
     """What was broken was found once and repaired, or says why not; nothing else was found, or touched."""
     beyond_repair = unrepairable(care, rows)
     found = care.rows("SELECT * FROM scrub_finding")
+    assert [one for one in found if one["key"] not in care.broken] == []
     assert Counter(one["key"] for one in found) == Counter(list(care.broken))
     states = {one["key"]: (one["kind"], one["state"]) for one in found}
     kinds = {key: "altered" if now else "missing" for key, now in care.broken.items()}

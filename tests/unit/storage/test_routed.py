@@ -8,6 +8,7 @@ import pytest
 
 from mediagate.errors import ObjectMissing, StorageUnavailable
 from mediagate.storage import keys
+from mediagate.storage.copying import copy_verified
 from mediagate.storage.memory import MemoryStore
 from mediagate.storage.placement import DEFAULT, Placement, Placements
 from mediagate.storage.routed import RoutedStore
@@ -78,6 +79,26 @@ class TestWhileALibraryMoves:
         stores.b.failing = True
         with pytest.raises(StorageUnavailable):
             await stores.process().put(KEY, b"x", content_type=JPEG)
+
+    async def test_a_copy_that_was_cut_off_between_the_sides_is_brought_to_the_end(self, stores: Stores) -> None:
+        """The next attempt finds it intact, but at home only, and the home is what is cleared in the end."""
+        store, source = stores.process(), keys.master("photos", str(uuid4()))
+        await store.put(source, b"x", content_type=JPEG)
+        digest = await store.sha256(source)
+        stores.move(DEFAULT, "b")
+        stores.b.failing = True
+        with pytest.raises(StorageUnavailable):
+            await copy_verified(store, source, KEY, digest)
+        stores.b.failing = False
+        assert await stores.holders() == "a"
+        await copy_verified(store, source, KEY, digest)
+        assert await stores.holders() == "ab"
+        assert await stores.b.sha256(KEY) == digest
+
+    async def test_what_stands_in_one_store_needs_no_spreading(self, stores: Stores) -> None:
+        counting = CountingStore(stores.a)
+        await stores.process(default=counting).spread(KEY)
+        assert counting.calls == []
 
 
 class TestAnIdeaThatWasOvertaken:
