@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -142,8 +142,22 @@ def migrated(stack_settings: Settings) -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def empty_db(migrated: str) -> AsyncIterator[Database]:
     """A database in which nothing is ever stored: what the planner chooses there hangs on nothing but the question."""
-    with copy_of(migrated) as url:
-        database = Database(url, pool_size=1)
+    async with _copied(migrated) as database:
+        yield database
+
+
+@pytest.fixture
+async def own_db(migrated: str) -> AsyncIterator[Database]:
+    """A database for one test. Tests whose sweeps pay *whatever* is owed take it for their `db`, because others leave
+    hundreds of owed starts and mails."""
+    async with _copied(migrated) as database:
+        yield database
+
+
+@asynccontextmanager
+async def _copied(template: str) -> AsyncIterator[Database]:
+    with copy_of(template) as url:
+        database = Database(url)
         yield database
         await database.close()
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlmodel import col
 
 from db.session import Database
@@ -68,16 +68,9 @@ async def through(
 
 
 async def digests(db: Database, library: Library | None, day: datetime) -> list[Notification]:
-    """What was told of that day; taken off the hands of other tests' sweeps."""
+    """What was told of that day."""
     async with db.transaction() as tx:
         mine = col(Notification.library_id) == library.id if library else col(Notification.library_id).is_(None)
         of_that_day = col(Notification.key).contains(f":{day:%Y-%m-%d}:")
         query = select(Notification).where(col(Notification.kind) == "digest", mine, of_that_day)
         return list((await tx.session.scalars(query)).all())
-
-
-async def mailed(db: Database) -> None:
-    """Nothing of these tests owes a mail any more: the next test's sweep would send it."""
-    async with db.transaction() as tx:
-        ours = "mailed_at IS NULL AND (kind = 'digest' OR key LIKE 'vendor:%')"
-        await tx.session.execute(text(f"UPDATE notification SET by_mail = false WHERE {ours}"))

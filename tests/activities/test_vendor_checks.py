@@ -1,7 +1,6 @@
 """Vendors are asked at no cost, admins are told of an outage once and of its end once, and breakers are left alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,11 @@ from mediagate.moderation.findings import VendorEvent
 from mediagate.settings import VendorKind
 from mediagate.vendors.breaker import Breaker, BreakerState
 from tests.activities.steps import Steps, perform
-from tests.reports import mailed
 from tests.vendors import AtOnceTwin, CountedVendor, settings_of
 from tests.wires import serving_wires
 from workflows.report_messages import CheckInput
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(autouse=True)
-async def nothing_owed(db: Database) -> AsyncIterator[None]:
-    yield
-    await mailed(db)
 
 
 class Checked:

@@ -194,5 +194,5 @@ async def start_sweep(world: World, job: SweepInput) -> WorkflowHandle[Any, Swee
 
 
 async def sweep(world: World, job: SweepInput) -> SweepResult:
-    """One run of the sweep. It looks after the whole database, so its counts may include other tests' leftovers."""
+    """One run of the sweep. It looks after the whole database, which is why tests that sweep take `own_db`."""
     return await (await start_sweep(world, job)).result()

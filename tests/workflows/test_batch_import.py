@@ -20,7 +20,6 @@ from mediagate.errors import Conflict
 from mediagate.media.imports import ImportItemState, ImportState, ManifestItem
 from mediagate.media.values import Status
 from mediagate.storage import keys
-from tests.evidence import copy_of
 from tests.imports import (
     ADA,
     SOURCE,
@@ -357,14 +356,9 @@ class TestHolds:
 
 
 class TestCrashes:
-    """In databases of their own: a sweep starts whatever is owed a start, and other tests leave hundreds of those."""
-
     @pytest.fixture
-    async def db(self, migrated: str) -> AsyncIterator[Database]:
-        with copy_of(migrated) as url:
-            database = Database(url)
-            yield database
-            await database.close()
+    def db(self, own_db: Database) -> Database:
+        return own_db
 
     async def test_workers_die_in_the_middle(self, idle: World) -> None:
         """Twice; what they were at is done by the next ones, once."""

@@ -1,10 +1,12 @@
 """Broken invariants fail the run by name; poisoned files and mail that cannot be sent do not."""
 
+import pytest
 from temporalio import activity
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.worker import Worker
 
 from activities.heartbeats import MAX_DEATHS
+from db.session import Database
 from mediagate.errors import StorageUnavailable
 from mediagate.imaging import MemoryBudget
 from mediagate.imaging.pool import PicturePool
@@ -88,6 +90,10 @@ class TestAPoisonedFile:
 
 
 class TestMailThatCannotBeSent:
+    @pytest.fixture
+    def db(self, own_db: Database) -> Database:
+        return own_db
+
     async def test_a_refused_mail_does_not_fail_the_upload(self, world: World) -> None:
         world.mailer.refused = {"admin@example.test"}
         media_id = await runs.to_moderation(world)

@@ -152,7 +152,13 @@ class TestSteps:
         await asking.shown()
         assert asking.vendor.calls == 2
 
-    async def test_mails_wait_until_they_are_on_again(self, steps: Steps) -> None:
+
+class TestMails:
+    @pytest.fixture
+    def db(self, own_db: Database) -> Database:
+        return own_db
+
+    async def test_they_wait_until_they_are_on_again(self, steps: Steps) -> None:
         world, flags = steps.world, steps.deps.flags.provider
         note = Notification(library_id=world.library.id, key=uuid4().hex, kind="system_alert", subject="A", body="B")
         async with world.db.transaction() as tx:

@@ -16,6 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from cli.runs.commands import app
 from db.repositories.audit import Actor
+from db.session import Database
 from mediagate.errors import DatabaseUnavailable, InvalidRequest, NotFound, VendorUnavailable
 from mediagate.evidence.chain import Chain
 from mediagate.media.values import Status, Verdict
@@ -263,6 +264,10 @@ class TestHistories:
 
 
 class TestTrail:
+    @pytest.fixture
+    def db(self, own_db: Database) -> Database:
+        return own_db
+
     async def test_a_sweep_notes_the_end_of_the_audit_trail_where_nobody_can_change_it(
         self, gate_with: GateWith
     ) -> None:

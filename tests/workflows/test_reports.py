@@ -14,7 +14,7 @@ from db.tables import Library, Notification
 from mediagate.errors import VendorUnavailable
 from mediagate.media.reports import day_before
 from mediagate.settings import Settings
-from tests.reports import a_day, digests, mailed, through
+from tests.reports import a_day, digests, through
 from tests.vendors import CountedVendor, settings_of
 from tests.workflows import runs
 from tests.world import GateWith, World
@@ -27,10 +27,9 @@ from workflows.schedules import Order
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(autouse=True)
-async def nothing_owed(db: Database) -> AsyncIterator[None]:
-    yield
-    await mailed(db)
+@pytest.fixture
+def db(own_db: Database) -> Database:
+    return own_db
 
 
 def plan_of(world: World, name: str) -> schedules.Plan:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from db.repositories.notifications import CLAIM
+from db.session import Database
 from db.tables import InboxState, Media, Notification, now
 from mediagate.media.values import Status
 from tests.workflows import runs
@@ -15,6 +16,11 @@ from workflows.messages import SweepInput
 from workflows.names import Role
 
 AT_ONCE = SweepInput(start_after=runs.AT_ONCE, leftover_after=runs.AT_ONCE)
+
+
+@pytest.fixture
+def db(own_db: Database) -> Database:
+    return own_db
 
 
 class TestOwedStarts:
