@@ -144,20 +144,25 @@ class StoreMoving:
             await guard()
             home = self._store((await placed(self._deps.db, job.library)).home)
             found = await self._following(job, source, home)
-            brought = await self._bring_home(source, home, [key for key, holders in found if holders == {0}], guard)
+            left = [key for key, holders in found if holders == {0}]
+            brought = await self._bring_home(job.library, source, home, left, guard)
             there = [key for key, holders in found if 0 in holders]
             await guard()
             await source.delete_all(there)
         return _page(found, job.limit, [*brought, StoreCounts(cleared=len(there))])
 
     async def _bring_home(
-        self, source: ObjectStore, home: ObjectStore, left: Sequence[str], guard: Guard
+        self, slug: str, source: ObjectStore, home: ObjectStore, left: Sequence[str], guard: Guard
     ) -> list[StoreCounts]:
         """What rows name of that which only the old place has."""
-        from activities.scrub_look import named
+        from activities.scrub_look import named, watermarks_of
 
+        if not left:
+            return []
         async with self._deps.db.transaction() as tx:
-            wanted = await named(tx, left) if left else ()
+            wanted = await named(tx, left)
+            if library := await tx.access.library(slug):
+                wanted |= {mark.key for mark in watermarks_of(library)}.intersection(left)
         brought = []
         for key in wanted:
             log.warning("store.left_behind", key=key)

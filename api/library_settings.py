@@ -148,6 +148,7 @@ async def _check_image_key(gate: Gate, library: Library, key: str) -> None:
     try:
         if owns_image(library, key):
             await gate.store.stat(key)
+            await gate.store.spread(key)  # of a library that moves, what put it there may have reached one side
             return
     except ObjectMissing:
         pass

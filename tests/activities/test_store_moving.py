@@ -116,12 +116,14 @@ class TestTheLastCopy:
         await place.put_library(OTHER)
         data, stray = picture(), keys.master(place.slug, str(uuid4()))
         kept, lost = [(await place.world.media(await place.world.seal(data))).master_key or "" for _ in range(2)]
-        for key in (kept, lost, stray):
+        mark = keys.watermark_image(place.slug, digest(data))
+        await place.world.configure(watermark={"image_key": mark})
+        for key in (kept, lost, stray, mark):
             await place.stores[DEFAULT].put(key, data, content_type="image/jpeg")
         await place.stores[OTHER].delete(lost)
         cleared = await perform(moving.clear_page, page(place))
-        assert cleared.done == StoreCounts(copied=1, copied_bytes=len(data), cleared=3)
-        assert await place.digests(OTHER) == {key: digest(data) for key in (kept, lost)}
+        assert cleared.done == StoreCounts(copied=2, copied_bytes=2 * len(data), cleared=4)
+        assert await place.digests(OTHER) == {key: digest(data) for key in (kept, lost, mark)}
         assert await place.digests(DEFAULT) == {}
         assert (await perform(moving.clear_page, page(place))).done == StoreCounts()
 

@@ -60,12 +60,14 @@ class TestApiKilled:
     async def test_in_the_middle_of_a_form_the_same_key_goes_on_where_it_was(self, stack: KillableStack) -> None:
         files = [shipment(f"form-{number}.jpg", "approve", Random(number)) for number in range(3)]
         rows = "SELECT count(*) AS n, count(DISTINCT batch_id) AS batches FROM media WHERE filename LIKE 'form-%'"
+        taken = "SELECT count(*) AS n FROM idempotent_request WHERE status IS NULL AND route LIKE '%/media'"
         async with stack.http() as http:
             uploader = Uploader(http, stack.addresses["library"], Random(8))
             async with stack.replaced("api"), stack.frozen("s3"):
                 sending = asyncio.create_task(uploader.send_together(files))
                 await until(lambda: one(stack, rows) == {"n": 3, "batches": 1}, seconds=30, what="the rows are there")
                 await stack.kill("api")
+                assert one(stack, taken) == {"n": 1}  # whoever asks now is told that it is in progress
             await sending
             ended = await ledger.settled(stack, seconds=60)
         assert one(stack, rows) == {"n": 3, "batches": 1}

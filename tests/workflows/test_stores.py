@@ -13,16 +13,17 @@ from temporalio.client import Client
 
 from db.session import Database
 from db.tables import Library
+from mediagate.access.api_keys import Scope
 from mediagate.errors import Conflict, StorageUnavailable
 from mediagate.media.values import Status
 from mediagate.settings import Settings
 from mediagate.storage import keys
 from mediagate.storage.placement import DEFAULT, Placement
-from tests.places import LEASE, OTHER, Place, ended, open_place, public
+from tests.places import LEASE, OTHER, Place, digest, ended, open_place, public
 from tests.stores import BreakingStore, GatedStore
 from tests.workflows import runs
 from tests.workflows.runs import until
-from tests.world import picture
+from tests.world import issue_key, picture
 from workflows import store_client
 from workflows.names import store_move_id
 from workflows.store_messages import StoreAct, StoreCounts, StoreStage
@@ -93,6 +94,17 @@ class TestTheWholeGate:
         answer = await place.world.complete(announced, data)
         assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
         assert await place.digests(DEFAULT) == {}
+
+    async def test_a_mark_that_reached_one_side_is_on_both_once_settings_name_it(self, place: Place) -> None:
+        world, data = place.world, picture()
+        async with world.db.transaction() as tx:
+            await tx.placements.change(world.library, DEFAULT, OTHER)
+        key = keys.watermark_image(place.slug, digest(data))
+        await place.stores[DEFAULT].put(key, data, content_type="image/jpeg")
+        admin = {"Authorization": f"Bearer {await issue_key(world.db, world.library.id, Scope.ADMIN)}"}
+        settings, named = f"/api/v1/libraries/{place.slug}/settings", {"watermark": {"image_key": key}}
+        assert (await world.http.patch(settings, json=named, headers=admin)).status_code == 200
+        assert await place.digests(OTHER) == {key: digest(data)}
 
 
 async def _withdrawn(place: Place, media_id: str) -> bool:
